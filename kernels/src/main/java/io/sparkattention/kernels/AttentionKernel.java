@@ -1,0 +1,312 @@
+package io.sparkattention.kernels;
+
+import java.util.Arrays;
+
+/**
+ * Folds one key/value block into an attention state.
+ *
+ * <p>The loops are those of FlashAttention-2 (Dao 2023, arXiv:2307.08691, algorithm 1): for each
+ * strip of queries S = QKᵀ, the running row maximum, P = exp(S − m), the row sums and O = diag(α)O
+ * + PV, with two changes. Scores are in log2 units and the reference exponent {@code e} of a row is
+ * the running maximum rounded up to an integer, so that every rescale α is an exact power of two;
+ * and PV of an inner block is summed from zero before it is added to O.
+ *
+ * <p>Everything that decides bits is fixed here: the inner cut of {@value #INNER_KEYS} keys counted
+ * from the block's first key, the {@value #LANES} virtual lanes of the row sums (key j goes to lane
+ * j mod 16), ascending order over the head dimension in QKᵀ and over the keys in PV, fused
+ * multiply-adds throughout. A masked key weighs exactly +0. So a leaf (one row, one key block)
+ * depends on the set of visible keys only, and all kernels give the same bits.
+ */
+public abstract class AttentionKernel {
+  /**
+   * Keys of the inner cut: K and V of 512 keys × 64 are 256 KiB and stay in the second-level cache
+   * while {@link #GROUP_ROWS} queries pass over them; neighbours (256, 1024) are equal within
+   * noise.
+   */
+  public static final int INNER_KEYS = 512;
+
+  /** Virtual lanes of the row sums: the lanes of the widest vector, AVX-512. */
+  static final int LANES = 16;
+
+  /** Query rows between two visits of the same inner block; 96 to 384 are equal within noise. */
+  static final int GROUP_ROWS = 128;
+
+  /** Distance of two score rows; 16 more than the keys keeps the four rows out of one cache set. */
+  static final int SCORE_STRIDE = INNER_KEYS + 16;
+
+  static final int STRIP_ROWS = QueryBlock.STRIP_ROWS;
+  static final int PANEL_KEYS = KeyValueBlock.PANEL_KEYS;
+
+  /** Scores in log2 units stay below this, so that exponents are exact and far from overflow. */
+  static final float MAX_SCORE = 1 << 22;
+
+  /** The reference exponent of a row that has seen no key. */
+  private static final int NONE = Integer.MIN_VALUE;
+
+  /** The kernel's name in logs and reports, for example {@code vector-512}. */
+  public abstract String name();
+
+  /**
+   * Scores of one strip against whole key panels: {@code scores[r, j] = Σ_d q[d, r] · k[d, j]}.
+   *
+   * @param q [keyDim, 4] from {@code qOffset} on
+   * @param k [panels, keyDim, 64] from {@code kOffset} on
+   * @param scores [4, SCORE_STRIDE]; row r is written from {@code r · SCORE_STRIDE + first} on
+   */
+  abstract void scores(
+      float[] q,
+      int qOffset,
+      float[] k,
+      int kOffset,
+      int panels,
+      int keyDim,
+      float[] scores,
+      int first);
+
+  /** The largest of {@code count} scores (a multiple of 16) from {@code offset} on. */
+  abstract float max(float[] scores, int offset, int count);
+
+  /**
+   * Replaces {@code count} scores s (a multiple of 16) by the weights 2^(s − e) and sums them by
+   * lane.
+   *
+   * @param sums receives the 16 lane sums from {@code sumsOffset} on
+   */
+  abstract void weights(float[] scores, int offset, int count, int e, float[] sums, int sumsOffset);
+
+  /**
+   * {@code output[r, c] = output[r, c] · rescale[r] + Σ_j weights[r, j] · v[j, c]} for one strip
+   * and one value panel.
+   *
+   * @param weights [4, SCORE_STRIDE]; row r is read from {@code r · SCORE_STRIDE + first} on
+   * @param v [keys, width] from {@code vOffset} on; the width is a multiple of 16
+   * @param output row r starts at {@code oOffset + r · oStride}
+   */
+  abstract void weightedValues(
+      float[] weights,
+      int first,
+      int keys,
+      float[] v,
+      int vOffset,
+      int width,
+      float[] rescale,
+      float[] output,
+      int oOffset,
+      int oStride);
+
+  /**
+   * Folds a pair of blocks into {@code state}.
+   *
+   * @param visible the keys that each query row sees, in rows of the key block
+   * @param state the state of the query block's rows
+   * @throws InvalidElementException if a visible score is not finite or at least 2^22 in log2 units
+   */
+  public final void fold(
+      QueryBlock queries, KeyValueBlock keys, VisibleKeys visible, AttentionState state) {
+    HeadLayout layout = queries.layout();
+    if (!layout.equals(keys.layout())
+        || state.heads() != layout.numHeads()
+        || state.rows() != queries.rows()
+        || state.valueDim() != layout.valueDim()
+        || visible.from().length < queries.rows()) {
+      throw new IllegalArgumentException(
+          "Cannot fold %s keys into the state of %s queries".formatted(keys.layout(), layout));
+    }
+    Leaf leaf = new Leaf(KeyValueBlock.paddedColumns(layout.valueDim()));
+    for (int head = 0; head < layout.numHeads(); head++) {
+      for (int group = 0; group < queries.rows(); group += GROUP_ROWS) {
+        foldGroup(queries, keys, visible, head, group, leaf, state);
+      }
+    }
+  }
+
+  /** Computes the leaves of up to 128 rows of one head and adds them to the state. */
+  private void foldGroup(
+      QueryBlock queries,
+      KeyValueBlock keys,
+      VisibleKeys visible,
+      int head,
+      int group,
+      Leaf leaf,
+      AttentionState state) {
+    int groupEnd = Math.min(group + GROUP_ROWS, queries.rows());
+    leaf.clear();
+    for (int inner = 0; inner < keys.keys(); inner += INNER_KEYS) {
+      for (int row = group; row < groupEnd; row += STRIP_ROWS) {
+        foldStrip(queries, keys, visible, head, row, inner, leaf, row - group);
+      }
+    }
+    for (int row = group; row < groupEnd; row++) {
+      int leafRow = row - group;
+      if (leaf.exponents[leafRow] != NONE) {
+        state.addLeaf(
+            head,
+            row,
+            leaf.exponents[leafRow],
+            leaf.output,
+            leafRow * leaf.columns,
+            leaf.denominator(leafRow));
+      }
+    }
+  }
+
+  /** One strip of four rows against one inner block: a step of FlashAttention-2's inner loop. */
+  private void foldStrip(
+      QueryBlock queries,
+      KeyValueBlock keys,
+      VisibleKeys visible,
+      int head,
+      int row,
+      int inner,
+      Leaf leaf,
+      int leafRow) {
+    int innerEnd = Math.min(inner + INNER_KEYS, keys.keys());
+    leaf.clip(visible, row, Math.min(row + STRIP_ROWS, queries.rows()), inner, innerEnd);
+    if (leaf.first >= leaf.end) {
+      return;
+    }
+    HeadLayout layout = queries.layout();
+    int keyValueHead = layout.keyValueHead(head);
+    int panels = QueryBlock.ceilDiv(leaf.end - leaf.first, PANEL_KEYS);
+    int count = panels * PANEL_KEYS;
+
+    scores(
+        queries.strips(),
+        queries.stripOffset(head, row),
+        keys.keyPanels(),
+        keys.keyPanelOffset(keyValueHead, leaf.first),
+        panels,
+        layout.keyDim(),
+        leaf.scores,
+        0);
+    if (queries.norms()[head] * keys.keyNorms()[keyValueHead] >= MAX_SCORE / 2) {
+      leaf.checkScores(head, row);
+    }
+    leaf.mask(count);
+    softmax(leaf, leafRow, count);
+
+    int used = Math.min(leaf.first + count, keys.keys()) - leaf.first;
+    for (int column = 0; column < leaf.columns; column += KeyValueBlock.PANEL_COLUMNS) {
+      int width = KeyValueBlock.panelWidth(layout.valueDim(), column);
+      weightedValues(
+          leaf.scores,
+          0,
+          used,
+          keys.valuePanels(),
+          keys.valuePanelOffset(keyValueHead, column) + leaf.first * width,
+          width,
+          leaf.rescale,
+          leaf.output,
+          leafRow * leaf.columns + column,
+          leaf.columns);
+    }
+  }
+
+  /** Scores to weights; moves the reference exponents and the row sums of the strip. */
+  private void softmax(Leaf leaf, int leafRow, int count) {
+    for (int r = 0; r < STRIP_ROWS; r++) {
+      int scoreRow = r * SCORE_STRIDE;
+      float rowMax = max(leaf.scores, scoreRow, count);
+      int before = leaf.exponents[leafRow + r];
+      int e = before;
+      if (rowMax != Float.NEGATIVE_INFINITY) {
+        e = Math.max(before, (int) Math.ceil(rowMax));
+      }
+      leaf.exponents[leafRow + r] = e;
+      float rescale = before == NONE ? 1f : powerOfTwoOrZero(before - e);
+      leaf.rescale[r] = rescale;
+      weights(leaf.scores, scoreRow, count, e == NONE ? 0 : e, leaf.panelSums, 0);
+      int sums = (leafRow + r) * LANES;
+      for (int lane = 0; lane < LANES; lane++) {
+        leaf.sums[sums + lane] = Math.fma(leaf.sums[sums + lane], rescale, leaf.panelSums[lane]);
+      }
+    }
+  }
+
+  /** 2^n for n ≤ 0, and 0 where that is below the normal floats. */
+  private static float powerOfTwoOrZero(int n) {
+    return n < -126 ? 0f : Float.intBitsToFloat((n + 127) << 23);
+  }
+
+  /** Scratch of one fold: the leaves of a group of rows and the scores of a strip. */
+  private static final class Leaf {
+    final int columns;
+    final int[] exponents = new int[GROUP_ROWS];
+    final float[] sums = new float[GROUP_ROWS * LANES];
+    final float[] output;
+    final float[] scores = new float[STRIP_ROWS * SCORE_STRIDE];
+    final float[] rescale = new float[STRIP_ROWS];
+    final float[] panelSums = new float[LANES];
+
+    /** Visible keys of the strip's rows, in rows of the key block; empty for padding rows. */
+    final int[] from = new int[STRIP_ROWS];
+
+    final int[] to = new int[STRIP_ROWS];
+
+    /** The strip's keys [first, end): the union of its rows' intervals, first on a panel. */
+    int first;
+
+    int end;
+
+    Leaf(int columns) {
+      this.columns = columns;
+      this.output = new float[GROUP_ROWS * columns];
+    }
+
+    void clear() {
+      Arrays.fill(exponents, NONE);
+      Arrays.fill(sums, 0f);
+      Arrays.fill(output, 0f);
+    }
+
+    /** Intersects the rows' visible keys with the inner block. */
+    void clip(VisibleKeys visible, int row, int rowEnd, int inner, int innerEnd) {
+      first = innerEnd;
+      end = inner;
+      for (int r = 0; r < STRIP_ROWS; r++) {
+        boolean real = row + r < rowEnd;
+        from[r] = real ? Math.max(visible.from()[row + r], inner) : innerEnd;
+        to[r] = real ? Math.min(visible.to()[row + r], innerEnd) : inner;
+        if (from[r] < to[r]) {
+          first = Math.min(first, from[r]);
+          end = Math.max(end, to[r]);
+        }
+      }
+      first = first / PANEL_KEYS * PANEL_KEYS;
+    }
+
+    /** Keys that a row does not see score −∞. */
+    void mask(int count) {
+      for (int r = 0; r < STRIP_ROWS; r++) {
+        int row = r * SCORE_STRIDE;
+        int visibleFrom = from[r] < to[r] ? from[r] - first : count;
+        int visibleTo = from[r] < to[r] ? to[r] - first : count;
+        Arrays.fill(scores, row, row + visibleFrom, Float.NEGATIVE_INFINITY);
+        Arrays.fill(scores, row + visibleTo, row + count, Float.NEGATIVE_INFINITY);
+      }
+    }
+
+    void checkScores(int head, int row) {
+      for (int r = 0; r < STRIP_ROWS; r++) {
+        for (int key = from[r]; key < to[r]; key++) {
+          float score = scores[r * SCORE_STRIDE + key - first];
+          if (!(Math.abs(score) < MAX_SCORE)) {
+            throw new InvalidElementException(
+                "score", head, row + r, score, "finite and below 2^22 in log2 units");
+          }
+        }
+      }
+    }
+
+    /** The row sum: a fixed tree over the lanes. */
+    float denominator(int leafRow) {
+      int offset = leafRow * LANES;
+      for (int width = LANES / 2; width > 0; width /= 2) {
+        for (int lane = 0; lane < width; lane++) {
+          sums[offset + lane] += sums[offset + lane + width];
+        }
+      }
+      return sums[offset];
+    }
+  }
+}

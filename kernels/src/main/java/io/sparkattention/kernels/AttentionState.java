@@ -1,0 +1,251 @@
+package io.sparkattention.kernels;
+
+import java.util.Arrays;
+
+/**
+ * The mergeable partial result of some query rows: for each head and row a softmax denominator and
+ * a weighted sum of values, as sums that are <em>exact</em>, so that merging is bitwise commutative
+ * and associative. The finished result depends on the leaves alone (one leaf per row and key
+ * block), never on the order or the tree in which they meet.
+ *
+ * <p>The idea is that of reproducible summation (Demmel and Nguyen 2013; ReproBLAS): every number
+ * is cut at fixed places of its exponent. Each element keeps a bin {@code T}, a multiple of W = 36,
+ * and two doubles. A contribution {@code x · 2^e} with exponent in {@code (T − W, T]} becomes
+ * {@code y = x · 2^(e − T)}, {@code |y| < 2}, and is split without error into {@code hi}, a
+ * multiple of 2^-W, and {@code lo = y − hi}, a multiple of 2^-58, because a float has 24 bits. A
+ * contribution one bin lower adds its {@code hi · 2^-W}, a multiple of 2^-2W, to {@code lo}; two or
+ * more bins lower, it adds nothing. All summands of a level are integers of one unit, and their
+ * sums stay below 2^53 units for {@link #MAX_LEAVES} leaves: no addition ever rounds.
+ *
+ * <p>Error: what is dropped per leaf is at most half a unit of the second level for a neighbour bin
+ * and two units for the bins below, so that the sum of {@code n} leaves is off by at most {@code n
+ * · 2^-W} times the smallest value of its bin, {@code n · 2^-36} relative to the largest leaf.
+ */
+public final class AttentionState {
+  /** Width of a bin in powers of two. */
+  static final int W = 36;
+
+  /** Leaves that may meet in one state: 2^(52 − W). The planner refuses more. */
+  public static final int MAX_LEAVES = 1 << (52 - W);
+
+  /** The bin of an element to which nothing but zeros was added. */
+  static final int EMPTY = Integer.MIN_VALUE;
+
+  /** Adding and subtracting this rounds a small double to a multiple of 2^-W. */
+  private static final double ROUND_TO_HI = 1.5 * (1L << (52 - W));
+
+  /** A scaled contribution y lies in its element's bin if {@code BIN_BOTTOM ≤ |y| < BIN_END}. */
+  private static final double BIN_BOTTOM = 2.0 / (1L << W);
+
+  private static final double BIN_END = 2;
+
+  private static final double ONE_BIN_LOWER = 1.0 / (1L << W);
+  private static final double LN_2 = 0.6931471805599453;
+
+  private final int heads;
+  private final int rows;
+  private final int valueDim;
+
+  /** [heads, rows, valueDim + 1], the denominator behind the columns of the value sum. */
+  private final int[] bin;
+
+  private final double[] hi;
+  private final double[] lo;
+
+  /** An empty state: it has seen no key. */
+  public AttentionState(int heads, int rows, int valueDim) {
+    this(
+        heads,
+        rows,
+        valueDim,
+        emptyBins(elements(heads, rows, valueDim)),
+        new double[elements(heads, rows, valueDim)],
+        new double[elements(heads, rows, valueDim)]);
+  }
+
+  /** Wraps arrays of an earlier state, each [heads, rows, valueDim + 1]. */
+  public AttentionState(int heads, int rows, int valueDim, int[] bin, double[] hi, double[] lo) {
+    int elements = elements(heads, rows, valueDim);
+    if (bin.length != elements || hi.length != elements || lo.length != elements) {
+      throw new IllegalArgumentException(
+          "Invalid attention state: %d, %d and %d elements (expected %d = %d heads × %d rows × %d)"
+              .formatted(bin.length, hi.length, lo.length, elements, heads, rows, valueDim + 1));
+    }
+    this.heads = heads;
+    this.rows = rows;
+    this.valueDim = valueDim;
+    this.bin = bin;
+    this.hi = hi;
+    this.lo = lo;
+  }
+
+  private static int elements(int heads, int rows, int valueDim) {
+    return Math.toIntExact(Math.multiplyExact((long) heads * rows, valueDim + 1));
+  }
+
+  private static int[] emptyBins(int elements) {
+    int[] bins = new int[elements];
+    Arrays.fill(bins, EMPTY);
+    return bins;
+  }
+
+  public int heads() {
+    return heads;
+  }
+
+  public int rows() {
+    return rows;
+  }
+
+  public int valueDim() {
+    return valueDim;
+  }
+
+  /** [heads, rows, valueDim + 1]: exponent at the top of the element's bin; not a copy. */
+  public int[] bin() {
+    return bin;
+  }
+
+  /** [heads, rows, valueDim + 1]: sum of the upper parts; not a copy. */
+  public double[] hi() {
+    return hi;
+  }
+
+  /** [heads, rows, valueDim + 1]: sum of the lower parts; not a copy. */
+  public double[] lo() {
+    return lo;
+  }
+
+  /**
+   * Adds the leaf of one row: the value sum {@code O · 2^e} and the denominator {@code l · 2^e}.
+   *
+   * @param exponent the leaf's reference exponent e in log2 units
+   * @param values holds O, {@code valueDim} finite floats from {@code offset} on
+   * @param denominator l, finite
+   */
+  void addLeaf(int head, int row, int exponent, float[] values, int offset, float denominator) {
+    int first = (head * rows + row) * (valueDim + 1);
+    addAll(bin, hi, lo, first, valueDim, exponent, values, offset);
+    addAcrossBins(first + valueDim, denominator, exponent);
+  }
+
+  /**
+   * Nearly always all elements of a row and the contributions to them lie in one bin, that of the
+   * first element: then {@code 2^(e − T)} is the same for the row, and whether a contribution lies
+   * in that bin is two comparisons of its scaled magnitude. The arrays are parameters so that the
+   * compiler keeps them in registers over the stores.
+   */
+  private void addAll(
+      int[] bins,
+      double[] his,
+      double[] los,
+      int first,
+      int count,
+      int exponent,
+      float[] values,
+      int offset) {
+    int common = bins[first];
+    double scale = powerOfTwoOrZero(exponent - common);
+    for (int c = 0; c < count; c++) {
+      int i = first + c;
+      double y = values[offset + c] * scale;
+      double magnitude = Math.abs(y);
+      if (bins[i] == common && magnitude >= BIN_BOTTOM && magnitude < BIN_END) {
+        double upper = (y + ROUND_TO_HI) - ROUND_TO_HI;
+        his[i] += upper;
+        los[i] += y - upper;
+      } else {
+        addAcrossBins(i, values[offset + c], exponent);
+      }
+    }
+  }
+
+  /** Any contribution: also the first, a zero, or one whose bin is not the element's. */
+  private void addAcrossBins(int i, double x, int exponent) {
+    if (x == 0) {
+      return;
+    }
+    int top = Math.getExponent(x) + exponent;
+    int itsBin = Math.floorDiv(top + W - 1, W) * W;
+    double y = x * powerOfTwo(exponent - itsBin);
+    double upper = (y + ROUND_TO_HI) - ROUND_TO_HI;
+    mergeElement(i, itsBin, upper, y - upper);
+  }
+
+  /** Merges another state of the same rows into this one. */
+  public void merge(AttentionState other) {
+    if (other.heads != heads || other.rows != rows || other.valueDim != valueDim) {
+      throw new IllegalArgumentException(
+          "Cannot merge attention states of %d × %d × %d and %d × %d × %d"
+              .formatted(heads, rows, valueDim, other.heads, other.rows, other.valueDim));
+    }
+    for (int i = 0; i < bin.length; i++) {
+      if (bin[i] == other.bin[i]) {
+        hi[i] += other.hi[i];
+        lo[i] += other.lo[i];
+      } else if (other.bin[i] != EMPTY) {
+        mergeElement(i, other.bin[i], other.hi[i], other.lo[i]);
+      }
+    }
+  }
+
+  /**
+   * Aligns the lower of the element and (otherBin, otherHi, otherLo) to the higher bin and adds.
+   */
+  private void mergeElement(int i, int otherBin, double otherHi, double otherLo) {
+    if (bin[i] == EMPTY) {
+      bin[i] = otherBin;
+      hi[i] = otherHi;
+      lo[i] = otherLo;
+    } else if (otherBin == bin[i]) {
+      hi[i] += otherHi;
+      lo[i] += otherLo;
+    } else if (otherBin > bin[i]) {
+      lo[i] = otherBin - bin[i] == W ? hi[i] * ONE_BIN_LOWER + otherLo : otherLo;
+      hi[i] = otherHi;
+      bin[i] = otherBin;
+    } else if (bin[i] - otherBin == W) {
+      lo[i] += otherHi * ONE_BIN_LOWER;
+    }
+  }
+
+  /**
+   * The result of one head and row.
+   *
+   * @param output receives {@code valueDim} floats from {@code offset} on: the attention output,
+   *     zero for a row that saw no key
+   * @return the natural logarithm of the sum of the exponentials of the scores; −∞ for a row that
+   *     saw no key
+   */
+  public float finish(int head, int row, float[] output, int offset) {
+    int first = (head * rows + row) * (valueDim + 1);
+    int last = first + valueDim;
+    if (bin[last] == EMPTY) {
+      Arrays.fill(output, offset, offset + valueDim, 0f);
+      return Float.NEGATIVE_INFINITY;
+    }
+    double denominator = hi[last] + lo[last];
+    for (int c = 0; c < valueDim; c++) {
+      int i = first + c;
+      output[offset + c] =
+          bin[i] == EMPTY
+              ? 0f
+              : (float) Math.scalb((hi[i] + lo[i]) / denominator, bin[i] - bin[last]);
+    }
+    return (float) (bin[last] * LN_2 + StrictMath.log(denominator));
+  }
+
+  /** 2^n for n in the range of normal doubles. */
+  private static double powerOfTwo(int n) {
+    return Double.longBitsToDouble((long) (n + 1023) << 52);
+  }
+
+  /**
+   * 2^n, and 0 outside the normal doubles: no contribution scaled by that is in its bin. That is
+   * also the case of an {@link #EMPTY} bin, whose difference to any exponent wraps to a number far
+   * outside.
+   */
+  private static double powerOfTwoOrZero(int n) {
+    return n >= Double.MIN_EXPONENT && n <= Double.MAX_EXPONENT ? powerOfTwo(n) : 0;
+  }
+}

@@ -1,0 +1,126 @@
+package io.sparkattention.kernels;
+
+import java.util.Objects;
+
+/**
+ * The queries of one block, packed for the kernel: scaled by {@code scale · log2(e)}, so that a dot
+ * product with a key is a score in log2 units, and laid out in strips of {@value #STRIP_ROWS} rows,
+ * {@code [numHeads, strips, keyDim, STRIP_ROWS]}. Missing rows of the last strip are zero.
+ */
+public final class QueryBlock {
+  /**
+   * Rows that the micro-kernel holds in registers together: 4 rows × 4 vectors are 16 accumulators,
+   * which with 4 key vectors and the broadcasts fill the 32 registers of AVX-512. A power of two:
+   * C2 keeps a bounds check in the loop for an index such as {@code d * 6}.
+   */
+  public static final int STRIP_ROWS = 4;
+
+  private static final double LOG2_E = 1.4426950408889634;
+
+  private final HeadLayout layout;
+  private final int rows;
+  private final float[] strips;
+  private final float[] norms;
+
+  /**
+   * Wraps arrays that an earlier {@link Packer} made.
+   *
+   * @param strips [numHeads, ceil(rows / 4), keyDim, 4]
+   * @param norms [numHeads]: the largest Euclidean norm of a packed query of the head
+   */
+  public QueryBlock(HeadLayout layout, int rows, float[] strips, float[] norms) {
+    Objects.checkIndex(0, rows);
+    if (strips.length != stripFloats(layout, rows) || norms.length != layout.numHeads()) {
+      throw new IllegalArgumentException(
+          "Invalid query block of %d rows for %s: %d floats, %d norms"
+              .formatted(rows, layout, strips.length, norms.length));
+    }
+    this.layout = layout;
+    this.rows = rows;
+    this.strips = strips;
+    this.norms = norms;
+  }
+
+  public HeadLayout layout() {
+    return layout;
+  }
+
+  public int rows() {
+    return rows;
+  }
+
+  /** The packed queries, [numHeads, ceil(rows / 4), keyDim, 4]; not a copy. */
+  public float[] strips() {
+    return strips;
+  }
+
+  /** [numHeads]: the largest Euclidean norm of a packed query of the head; not a copy. */
+  public float[] norms() {
+    return norms;
+  }
+
+  /** Index in {@link #strips()} of the strip that holds {@code row} of {@code head}. */
+  int stripOffset(int head, int row) {
+    int stripsPerHead = ceilDiv(rows, STRIP_ROWS);
+    return (head * stripsPerHead + row / STRIP_ROWS) * layout.keyDim() * STRIP_ROWS;
+  }
+
+  private static int stripFloats(HeadLayout layout, int rows) {
+    long padded = (long) ceilDiv(rows, STRIP_ROWS) * STRIP_ROWS;
+    return Math.toIntExact(Math.multiplyExact(padded * layout.numHeads(), layout.keyDim()));
+  }
+
+  static int ceilDiv(int a, int b) {
+    return (a + b - 1) / b;
+  }
+
+  /** Packs queries row by row. Each row of each head is put once. */
+  public static final class Packer {
+    private final HeadLayout layout;
+    private final int rows;
+    private final float scale;
+    private final float[] strips;
+    private final float[] norms;
+
+    /**
+     * @param rows queries in the block
+     * @param scale factor of the scores, usually 1/√keyDim
+     */
+    public Packer(HeadLayout layout, int rows, double scale) {
+      this.layout = layout;
+      this.rows = rows;
+      this.scale = (float) (scale * LOG2_E);
+      this.strips = new float[stripFloats(layout, rows)];
+      this.norms = new float[layout.numHeads()];
+    }
+
+    /**
+     * Puts the query of one head and row.
+     *
+     * @param source holds the query's {@code keyDim} elements from {@code offset} on
+     * @throws InvalidElementException if an element is not finite, also after scaling
+     */
+    public void put(int head, int row, float[] source, int offset) {
+      // Beyond the block lies another head, which would be overwritten unnoticed.
+      Objects.checkIndex(row, rows);
+      int keyDim = layout.keyDim();
+      int stripsPerHead = ceilDiv(rows, STRIP_ROWS);
+      int target =
+          (head * stripsPerHead + row / STRIP_ROWS) * keyDim * STRIP_ROWS + row % STRIP_ROWS;
+      double squares = 0;
+      for (int d = 0; d < keyDim; d++) {
+        float x = source[offset + d] * scale;
+        if (!Float.isFinite(x)) {
+          throw new InvalidElementException("query", head, row, source[offset + d], "finite");
+        }
+        strips[target + d * STRIP_ROWS] = x;
+        squares += (double) x * x;
+      }
+      norms[head] = Math.max(norms[head], (float) Math.sqrt(squares));
+    }
+
+    public QueryBlock pack() {
+      return new QueryBlock(layout, rows, strips, norms);
+    }
+  }
+}

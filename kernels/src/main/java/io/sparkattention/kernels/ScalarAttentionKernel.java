@@ -1,0 +1,97 @@
+package io.sparkattention.kernels;
+
+import java.util.Arrays;
+
+/**
+ * The kernel in plain Java: for JVMs without the Vector API, and the readable statement of what the
+ * Vector kernel computes to the bit.
+ */
+public final class ScalarAttentionKernel extends AttentionKernel {
+  @Override
+  public String name() {
+    return "scalar";
+  }
+
+  @Override
+  void scores(
+      float[] q,
+      int qOffset,
+      float[] k,
+      int kOffset,
+      int panels,
+      int keyDim,
+      float[] scores,
+      int first) {
+    for (int panel = 0; panel < panels; panel++) {
+      int kPanel = kOffset + panel * keyDim * PANEL_KEYS;
+      for (int r = 0; r < STRIP_ROWS; r++) {
+        int target = r * SCORE_STRIDE + first + panel * PANEL_KEYS;
+        Arrays.fill(scores, target, target + PANEL_KEYS, 0f);
+        for (int d = 0; d < keyDim; d++) {
+          float x = q[qOffset + d * STRIP_ROWS + r];
+          int source = kPanel + d * PANEL_KEYS;
+          for (int j = 0; j < PANEL_KEYS; j++) {
+            scores[target + j] = Math.fma(x, k[source + j], scores[target + j]);
+          }
+        }
+      }
+    }
+  }
+
+  @Override
+  float max(float[] scores, int offset, int count) {
+    float max = Float.NEGATIVE_INFINITY;
+    for (int j = offset; j < offset + count; j++) {
+      max = Math.max(max, scores[j]);
+    }
+    return max;
+  }
+
+  @Override
+  void weights(float[] scores, int offset, int count, int e, float[] sums, int sumsOffset) {
+    Arrays.fill(sums, sumsOffset, sumsOffset + LANES, 0f);
+    for (int j = 0; j < count; j++) {
+      float u = Math.min(e - scores[offset + j], Exp2.CLAMP);
+      float z = Exp2.MAGIC - u;
+      float g = u + (z - Exp2.MAGIC);
+      float p = Math.fma(Exp2.C5, g, Exp2.C4);
+      p = Math.fma(p, g, Exp2.C3);
+      p = Math.fma(p, g, Exp2.C2);
+      p = Math.fma(p, g, Exp2.C1);
+      p = Math.fma(p, g, 1f);
+      int bits = Float.floatToRawIntBits(p) + (Float.floatToRawIntBits(z) << 23);
+      float weight = Float.intBitsToFloat(bits);
+      scores[offset + j] = weight;
+      sums[sumsOffset + j % LANES] += weight;
+    }
+  }
+
+  @Override
+  void weightedValues(
+      float[] weights,
+      int first,
+      int keys,
+      float[] v,
+      int vOffset,
+      int width,
+      float[] rescale,
+      float[] output,
+      int oOffset,
+      int oStride) {
+    float[] sum = new float[width];
+    for (int r = 0; r < STRIP_ROWS; r++) {
+      Arrays.fill(sum, 0f);
+      for (int j = 0; j < keys; j++) {
+        float weight = weights[r * SCORE_STRIDE + first + j];
+        int source = vOffset + j * width;
+        for (int c = 0; c < width; c++) {
+          sum[c] = Math.fma(weight, v[source + c], sum[c]);
+        }
+      }
+      int target = oOffset + r * oStride;
+      for (int c = 0; c < width; c++) {
+        output[target + c] = Math.fma(output[target + c], rescale[r], sum[c]);
+      }
+    }
+  }
+}

@@ -1,0 +1,312 @@
+package io.sparkattention.kernels;
+
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorSpecies;
+
+/**
+ * The kernel on the Vector API, one species per JVM: the widest that the CPU prefers. Everything is
+ * written inline, because on JDK 17 a method that returns a vector boxes it.
+ */
+public final class VectorAttentionKernel extends AttentionKernel {
+  private static final VectorSpecies<Float> FLOATS = widest();
+  private static final VectorSpecies<Integer> INTS =
+      VectorSpecies.of(int.class, FLOATS.vectorShape());
+  private static final int L = FLOATS.length();
+
+  /** Raw bits of 127f: for floats ≥ 0 the order of the bits as integers is that of the floats. */
+  private static final int CLAMP_BITS = Float.floatToRawIntBits(Exp2.CLAMP);
+
+  /** A vector wider than the 16 virtual lanes could not keep the order of the row sums. */
+  private static VectorSpecies<Float> widest() {
+    return FloatVector.SPECIES_PREFERRED.length() > LANES
+        ? FloatVector.SPECIES_512
+        : FloatVector.SPECIES_PREFERRED;
+  }
+
+  /** Bits of the vectors that this kernel uses. */
+  public static int vectorBits() {
+    return FLOATS.vectorBitSize();
+  }
+
+  @Override
+  public String name() {
+    return "vector-" + vectorBits();
+  }
+
+  /** S = QKᵀ: 4 rows × 4 vectors of keys in 16 accumulators. */
+  @Override
+  void scores(
+      float[] q,
+      int qOffset,
+      float[] k,
+      int kOffset,
+      int panels,
+      int keyDim,
+      float[] scores,
+      int first) {
+    int panelFloats = keyDim * PANEL_KEYS;
+    for (int panel = 0; panel < panels; panel++) {
+      for (int c = 0; c < PANEL_KEYS; c += 4 * L) {
+        int target = first + panel * PANEL_KEYS + c;
+        scores4x4(q, qOffset, k, kOffset + panel * panelFloats + c, keyDim, scores, target);
+      }
+    }
+  }
+
+  private static void scores4x4(
+      float[] q, int qOffset, float[] k, int kOffset, int keyDim, float[] scores, int target) {
+    FloatVector a0 = FloatVector.zero(FLOATS);
+    FloatVector a1 = a0;
+    FloatVector a2 = a0;
+    FloatVector a3 = a0;
+    FloatVector b0 = a0;
+    FloatVector b1 = a0;
+    FloatVector b2 = a0;
+    FloatVector b3 = a0;
+    FloatVector c0 = a0;
+    FloatVector c1 = a0;
+    FloatVector c2 = a0;
+    FloatVector c3 = a0;
+    FloatVector d0 = a0;
+    FloatVector d1 = a0;
+    FloatVector d2 = a0;
+    FloatVector d3 = a0;
+    for (int d = 0; d < keyDim; d++) {
+      int kd = kOffset + d * PANEL_KEYS;
+      int qd = qOffset + d * STRIP_ROWS;
+      FloatVector k0 = FloatVector.fromArray(FLOATS, k, kd);
+      FloatVector k1 = FloatVector.fromArray(FLOATS, k, kd + L);
+      FloatVector k2 = FloatVector.fromArray(FLOATS, k, kd + 2 * L);
+      FloatVector k3 = FloatVector.fromArray(FLOATS, k, kd + 3 * L);
+      FloatVector x = FloatVector.broadcast(FLOATS, q[qd]);
+      a0 = x.fma(k0, a0);
+      a1 = x.fma(k1, a1);
+      a2 = x.fma(k2, a2);
+      a3 = x.fma(k3, a3);
+      x = FloatVector.broadcast(FLOATS, q[qd + 1]);
+      b0 = x.fma(k0, b0);
+      b1 = x.fma(k1, b1);
+      b2 = x.fma(k2, b2);
+      b3 = x.fma(k3, b3);
+      x = FloatVector.broadcast(FLOATS, q[qd + 2]);
+      c0 = x.fma(k0, c0);
+      c1 = x.fma(k1, c1);
+      c2 = x.fma(k2, c2);
+      c3 = x.fma(k3, c3);
+      x = FloatVector.broadcast(FLOATS, q[qd + 3]);
+      d0 = x.fma(k0, d0);
+      d1 = x.fma(k1, d1);
+      d2 = x.fma(k2, d2);
+      d3 = x.fma(k3, d3);
+    }
+    a0.intoArray(scores, target);
+    a1.intoArray(scores, target + L);
+    a2.intoArray(scores, target + 2 * L);
+    a3.intoArray(scores, target + 3 * L);
+    b0.intoArray(scores, target + SCORE_STRIDE);
+    b1.intoArray(scores, target + SCORE_STRIDE + L);
+    b2.intoArray(scores, target + SCORE_STRIDE + 2 * L);
+    b3.intoArray(scores, target + SCORE_STRIDE + 3 * L);
+    c0.intoArray(scores, target + 2 * SCORE_STRIDE);
+    c1.intoArray(scores, target + 2 * SCORE_STRIDE + L);
+    c2.intoArray(scores, target + 2 * SCORE_STRIDE + 2 * L);
+    c3.intoArray(scores, target + 2 * SCORE_STRIDE + 3 * L);
+    d0.intoArray(scores, target + 3 * SCORE_STRIDE);
+    d1.intoArray(scores, target + 3 * SCORE_STRIDE + L);
+    d2.intoArray(scores, target + 3 * SCORE_STRIDE + 2 * L);
+    d3.intoArray(scores, target + 3 * SCORE_STRIDE + 3 * L);
+  }
+
+  /**
+   * The maximum as integers on the raw bits, which costs one instruction where {@code
+   * FloatVector.max} costs several for the sake of NaN and −0: right as it is if any score has a
+   * clear sign; if all are negative their order as integers is the reverse.
+   */
+  @Override
+  float max(float[] scores, int offset, int count) {
+    IntVector max = IntVector.broadcast(INTS, Integer.MIN_VALUE);
+    for (int j = offset; j < offset + count; j += L) {
+      max = max.max(FloatVector.fromArray(FLOATS, scores, j).reinterpretAsInts());
+    }
+    int bits = max.reduceLanes(VectorOperators.MAX);
+    return Float.intBitsToFloat(bits >= 0 ? bits : maxOfNegative(scores, offset, count));
+  }
+
+  private static int maxOfNegative(float[] scores, int offset, int count) {
+    IntVector min = IntVector.broadcast(INTS, -1);
+    for (int j = offset; j < offset + count; j += L) {
+      min = min.min(FloatVector.fromArray(FLOATS, scores, j).reinterpretAsInts());
+    }
+    return min.reduceLanes(VectorOperators.MIN);
+  }
+
+  /** P = 2^(S − e) and its row sums; one pass over the scores for each vector of virtual lanes. */
+  @Override
+  void weights(float[] scores, int offset, int count, int e, float[] sums, int sumsOffset) {
+    FloatVector reference = FloatVector.broadcast(FLOATS, e);
+    FloatVector magic = FloatVector.broadcast(FLOATS, Exp2.MAGIC);
+    IntVector clamp = IntVector.broadcast(INTS, CLAMP_BITS);
+    FloatVector one = FloatVector.broadcast(FLOATS, 1f);
+    for (int lane = 0; lane < LANES; lane += L) {
+      FloatVector sum = FloatVector.zero(FLOATS);
+      for (int j = offset + lane; j < offset + count; j += LANES) {
+        FloatVector u = reference.sub(FloatVector.fromArray(FLOATS, scores, j));
+        u = u.reinterpretAsInts().min(clamp).reinterpretAsFloats();
+        FloatVector z = magic.sub(u);
+        FloatVector g = u.add(z.sub(magic));
+        FloatVector p = g.fma(Exp2.C5, Exp2.C4);
+        p = p.fma(g, FloatVector.broadcast(FLOATS, Exp2.C3));
+        p = p.fma(g, FloatVector.broadcast(FLOATS, Exp2.C2));
+        p = p.fma(g, FloatVector.broadcast(FLOATS, Exp2.C1));
+        p = p.fma(g, one);
+        IntVector exponent = z.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23);
+        p = p.reinterpretAsInts().add(exponent).reinterpretAsFloats();
+        p.intoArray(scores, j);
+        sum = sum.add(p);
+      }
+      sum.intoArray(sums, sumsOffset + lane);
+    }
+  }
+
+  /** O = diag(α)O + PV: 4 rows × 4 vectors of columns, the rest of a panel vector by vector. */
+  @Override
+  void weightedValues(
+      float[] weights,
+      int first,
+      int keys,
+      float[] v,
+      int vOffset,
+      int width,
+      float[] rescale,
+      float[] output,
+      int oOffset,
+      int oStride) {
+    int c = 0;
+    for (; c + 4 * L <= width; c += 4 * L) {
+      weightedValues4x4(
+          weights, first, keys, v, vOffset + c, width, rescale, output, oOffset + c, oStride);
+    }
+    for (; c < width; c += L) {
+      weightedValues4x1(
+          weights, first, keys, v, vOffset + c, width, rescale, output, oOffset + c, oStride);
+    }
+  }
+
+  private static void weightedValues4x4(
+      float[] weights,
+      int first,
+      int keys,
+      float[] v,
+      int vOffset,
+      int width,
+      float[] rescale,
+      float[] output,
+      int oOffset,
+      int oStride) {
+    FloatVector a0 = FloatVector.zero(FLOATS);
+    FloatVector a1 = a0;
+    FloatVector a2 = a0;
+    FloatVector a3 = a0;
+    FloatVector b0 = a0;
+    FloatVector b1 = a0;
+    FloatVector b2 = a0;
+    FloatVector b3 = a0;
+    FloatVector c0 = a0;
+    FloatVector c1 = a0;
+    FloatVector c2 = a0;
+    FloatVector c3 = a0;
+    FloatVector d0 = a0;
+    FloatVector d1 = a0;
+    FloatVector d2 = a0;
+    FloatVector d3 = a0;
+    for (int j = 0; j < keys; j++) {
+      int vj = vOffset + j * width;
+      FloatVector v0 = FloatVector.fromArray(FLOATS, v, vj);
+      FloatVector v1 = FloatVector.fromArray(FLOATS, v, vj + L);
+      FloatVector v2 = FloatVector.fromArray(FLOATS, v, vj + 2 * L);
+      FloatVector v3 = FloatVector.fromArray(FLOATS, v, vj + 3 * L);
+      FloatVector p = FloatVector.broadcast(FLOATS, weights[first + j]);
+      a0 = p.fma(v0, a0);
+      a1 = p.fma(v1, a1);
+      a2 = p.fma(v2, a2);
+      a3 = p.fma(v3, a3);
+      p = FloatVector.broadcast(FLOATS, weights[first + SCORE_STRIDE + j]);
+      b0 = p.fma(v0, b0);
+      b1 = p.fma(v1, b1);
+      b2 = p.fma(v2, b2);
+      b3 = p.fma(v3, b3);
+      p = FloatVector.broadcast(FLOATS, weights[first + 2 * SCORE_STRIDE + j]);
+      c0 = p.fma(v0, c0);
+      c1 = p.fma(v1, c1);
+      c2 = p.fma(v2, c2);
+      c3 = p.fma(v3, c3);
+      p = FloatVector.broadcast(FLOATS, weights[first + 3 * SCORE_STRIDE + j]);
+      d0 = p.fma(v0, d0);
+      d1 = p.fma(v1, d1);
+      d2 = p.fma(v2, d2);
+      d3 = p.fma(v3, d3);
+    }
+    FloatVector alpha = FloatVector.broadcast(FLOATS, rescale[0]);
+    int o = oOffset;
+    FloatVector.fromArray(FLOATS, output, o).fma(alpha, a0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).fma(alpha, a1).intoArray(output, o + L);
+    FloatVector.fromArray(FLOATS, output, o + 2 * L).fma(alpha, a2).intoArray(output, o + 2 * L);
+    FloatVector.fromArray(FLOATS, output, o + 3 * L).fma(alpha, a3).intoArray(output, o + 3 * L);
+    alpha = FloatVector.broadcast(FLOATS, rescale[1]);
+    o += oStride;
+    FloatVector.fromArray(FLOATS, output, o).fma(alpha, b0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).fma(alpha, b1).intoArray(output, o + L);
+    FloatVector.fromArray(FLOATS, output, o + 2 * L).fma(alpha, b2).intoArray(output, o + 2 * L);
+    FloatVector.fromArray(FLOATS, output, o + 3 * L).fma(alpha, b3).intoArray(output, o + 3 * L);
+    alpha = FloatVector.broadcast(FLOATS, rescale[2]);
+    o += oStride;
+    FloatVector.fromArray(FLOATS, output, o).fma(alpha, c0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).fma(alpha, c1).intoArray(output, o + L);
+    FloatVector.fromArray(FLOATS, output, o + 2 * L).fma(alpha, c2).intoArray(output, o + 2 * L);
+    FloatVector.fromArray(FLOATS, output, o + 3 * L).fma(alpha, c3).intoArray(output, o + 3 * L);
+    alpha = FloatVector.broadcast(FLOATS, rescale[3]);
+    o += oStride;
+    FloatVector.fromArray(FLOATS, output, o).fma(alpha, d0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).fma(alpha, d1).intoArray(output, o + L);
+    FloatVector.fromArray(FLOATS, output, o + 2 * L).fma(alpha, d2).intoArray(output, o + 2 * L);
+    FloatVector.fromArray(FLOATS, output, o + 3 * L).fma(alpha, d3).intoArray(output, o + 3 * L);
+  }
+
+  private static void weightedValues4x1(
+      float[] weights,
+      int first,
+      int keys,
+      float[] v,
+      int vOffset,
+      int width,
+      float[] rescale,
+      float[] output,
+      int oOffset,
+      int oStride) {
+    FloatVector a = FloatVector.zero(FLOATS);
+    FloatVector b = a;
+    FloatVector c = a;
+    FloatVector d = a;
+    for (int j = 0; j < keys; j++) {
+      FloatVector x = FloatVector.fromArray(FLOATS, v, vOffset + j * width);
+      a = x.fma(FloatVector.broadcast(FLOATS, weights[first + j]), a);
+      b = x.fma(FloatVector.broadcast(FLOATS, weights[first + SCORE_STRIDE + j]), b);
+      c = x.fma(FloatVector.broadcast(FLOATS, weights[first + 2 * SCORE_STRIDE + j]), c);
+      d = x.fma(FloatVector.broadcast(FLOATS, weights[first + 3 * SCORE_STRIDE + j]), d);
+    }
+    FloatVector alpha = FloatVector.broadcast(FLOATS, rescale[0]);
+    int o = oOffset;
+    FloatVector.fromArray(FLOATS, output, o).fma(alpha, a).intoArray(output, o);
+    alpha = FloatVector.broadcast(FLOATS, rescale[1]);
+    o += oStride;
+    FloatVector.fromArray(FLOATS, output, o).fma(alpha, b).intoArray(output, o);
+    alpha = FloatVector.broadcast(FLOATS, rescale[2]);
+    o += oStride;
+    FloatVector.fromArray(FLOATS, output, o).fma(alpha, c).intoArray(output, o);
+    alpha = FloatVector.broadcast(FLOATS, rescale[3]);
+    o += oStride;
+    FloatVector.fromArray(FLOATS, output, o).fma(alpha, d).intoArray(output, o);
+  }
+}

@@ -1,0 +1,141 @@
+package io.sparkattention.kernels;
+
+import java.util.Random;
+
+/** One random attention problem of a single sequence and its ways through kernel and reference. */
+final class AttentionCase {
+  final HeadLayout layout;
+  final int queries;
+  final int keys;
+  final double scale;
+
+  /** [numHeads, queries, keyDim]. */
+  final float[] query;
+
+  /** [numKeyValueHeads, keys, keyDim]. */
+  final float[] key;
+
+  /** [numKeyValueHeads, keys, valueDim]. */
+  final float[] value;
+
+  AttentionCase(HeadLayout layout, int queries, int keys, long seed) {
+    this.layout = layout;
+    this.queries = queries;
+    this.keys = keys;
+    this.scale = 1 / Math.sqrt(layout.keyDim());
+    Random random = new Random(seed);
+    this.query = normal(random, layout.numHeads() * queries * layout.keyDim());
+    this.key = normal(random, layout.numKeyValueHeads() * keys * layout.keyDim());
+    this.value = normal(random, layout.numKeyValueHeads() * keys * layout.valueDim());
+  }
+
+  static float[] normal(Random random, int count) {
+    float[] x = new float[count];
+    for (int i = 0; i < count; i++) {
+      x[i] = (float) random.nextGaussian();
+    }
+    return x;
+  }
+
+  QueryBlock queryBlock(int start, int end) {
+    QueryBlock.Packer packer = new QueryBlock.Packer(layout, end - start, scale);
+    for (int h = 0; h < layout.numHeads(); h++) {
+      for (int row = start; row < end; row++) {
+        packer.put(h, row - start, query, (h * queries + row) * layout.keyDim());
+      }
+    }
+    return packer.pack();
+  }
+
+  KeyValueBlock keyValueBlock(int start, int end) {
+    KeyValueBlock.Packer packer = new KeyValueBlock.Packer(layout, end - start);
+    for (int h = 0; h < layout.numKeyValueHeads(); h++) {
+      for (int row = start; row < end; row++) {
+        packer.putKey(h, row - start, key, (h * keys + row) * layout.keyDim());
+        packer.putValue(h, row - start, value, (h * keys + row) * layout.valueDim());
+      }
+    }
+    return packer.pack();
+  }
+
+  /** Query i sees keys [from(i), to(i)) of the block [start, end). */
+  static VisibleKeys band(
+      int queryStart, int queryEnd, int start, int end, int offset, int left, int right) {
+    int[] from = new int[queryEnd - queryStart];
+    int[] to = new int[queryEnd - queryStart];
+    for (int r = 0; r < from.length; r++) {
+      long aligned = (long) queryStart + r + offset;
+      from[r] = (int) Math.min(Math.max(aligned - left, start), end) - start;
+      to[r] = (int) Math.min(Math.max(aligned + right + 1, start), end) - start;
+      to[r] = Math.max(from[r], to[r]);
+    }
+    return new VisibleKeys(from, to);
+  }
+
+  /** The state of all queries after all key blocks of {@code blockKeys} keys, in order. */
+  AttentionState attend(AttentionKernel kernel, int blockKeys, int offset, int left, int right) {
+    AttentionState state = new AttentionState(layout.numHeads(), queries, layout.valueDim());
+    QueryBlock block = queryBlock(0, queries);
+    for (int start = 0; start < keys; start += blockKeys) {
+      int end = Math.min(start + blockKeys, keys);
+      VisibleKeys visible = band(0, queries, start, end, offset, left, right);
+      kernel.fold(block, keyValueBlock(start, end), visible, state);
+    }
+    return state;
+  }
+
+  ReferenceAttention.Result reference(int offset, long left, long right) {
+    return ReferenceAttention.attend(
+        layout,
+        query,
+        key,
+        value,
+        scale,
+        (i, j) -> j >= i + offset - left && j <= i + offset + right);
+  }
+
+  /** [numHeads, queries, valueDim] and behind it [numHeads, queries]: output and log-sum-exp. */
+  static float[] finish(AttentionState state) {
+    int outputs = state.heads() * state.rows() * state.valueDim();
+    float[] result = new float[outputs + state.heads() * state.rows()];
+    for (int h = 0; h < state.heads(); h++) {
+      for (int row = 0; row < state.rows(); row++) {
+        int index = h * state.rows() + row;
+        result[outputs + index] = state.finish(h, row, result, index * state.valueDim());
+      }
+    }
+    return result;
+  }
+
+  /**
+   * The largest relative error of a float32 attention that sums {@code chain} products after one
+   * another. A score is a chain of keyDim multiply-adds over |q·k| ≤ norm · norm, off by keyDim + 2
+   * roundings; a weight is off by that and 2 roundings of the exponential, the denominator
+   * likewise; the value sum adds its chain and a few rescales. With ε = 2^-24 the output is off by
+   * at most (2 (keyDim + 2) · |score| + chain + 16) ε · max|v|.
+   */
+  double relativeBound(int chain) {
+    double maxScore = maxNorm(query, layout.keyDim()) * maxNorm(key, layout.keyDim()) * scale;
+    return (2 * (layout.keyDim() + 2) * maxScore + chain + 16) * 0x1p-24;
+  }
+
+  double maxValue() {
+    double max = 0;
+    for (float v : value) {
+      max = Math.max(max, Math.abs(v));
+    }
+    return max;
+  }
+
+  private static double maxNorm(float[] rows, int dim) {
+    double max = 0;
+    for (int row = 0; row < rows.length; row += dim) {
+      double squares = 0;
+      for (int d = 0; d < dim; d++) {
+        squares += (double) rows[row + d] * rows[row + d];
+      }
+      max = Math.max(max, Math.sqrt(squares));
+    }
+    return max;
+  }
+}
