@@ -1,0 +1,200 @@
+package io.sparkattention.partitioning;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.Comparator;
+import java.util.List;
+import java.util.function.Predicate;
+
+/**
+ * What a rank computes at which step of the ring (Ring Attention, Liu et al. 2023,
+ * arXiv:2310.01889). Key blocks are grouped in runs, the unit that is fetched: consecutive blocks
+ * of one shard. At step s rank r visits the runs of shard (r + s) mod ringSize. Runs in which none
+ * of its query blocks sees a key are neither fetched nor computed.
+ */
+public final class RingSchedule {
+
+  private final int[][] runs;
+  private final int[][] steps;
+  private final long[] visiblePairs;
+
+  /**
+   * Lays out the ring.
+   *
+   * @param offsets offset of each sequence, as in {@link AttentionMask}
+   * @param queryBlocks disjoint blocks in any order
+   * @param queryRanks rank of each query block
+   * @param keyRuns runs of disjoint key blocks in any order; see {@link #runs(List, int[], long)}
+   * @param runShards shard of each run
+   * @param ringSize number of ranks, and of shards
+   * @throws IllegalArgumentException unless there is one rank per query block and one shard per
+   *     run, all of them in [0, ringSize)
+   */
+  public RingSchedule(
+      AttentionMask mask,
+      long[] offsets,
+      List<Block> queryBlocks,
+      int[] queryRanks,
+      List<List<Block>> keyRuns,
+      int[] runShards,
+      int ringSize) {
+    checkOwners("ranks of query blocks", queryRanks, queryBlocks.size(), ringSize);
+    checkOwners("shards of key runs", runShards, keyRuns.size(), ringSize);
+    visiblePairs = new long[ringSize];
+    BitSet[] visited = new BitSet[ringSize];
+    Arrays.setAll(visited, rank -> new BitSet());
+    List<KeyBlock> keys = inGlobalOrder(keyRuns);
+    for (int i = 0; i < queryRanks.length; i++) {
+      Block query = queryBlocks.get(i);
+      int rank = queryRanks[i];
+      long offset = offsets[query.sequence()];
+      for (KeyBlock key : visible(keys, mask, query, offset)) {
+        visited[rank].set(key.run);
+        visiblePairs[rank] =
+            Math.addExact(visiblePairs[rank], mask.visiblePairs(query, key.block, offset));
+      }
+    }
+    runs = new int[ringSize][];
+    steps = new int[ringSize][];
+    for (int rank = 0; rank < ringSize; rank++) {
+      long[] visits = ringOrder(visited[rank], rank, runShards, ringSize);
+      runs[rank] = Arrays.stream(visits).mapToInt(visit -> (int) visit).toArray();
+      steps[rank] =
+          Arrays.stream(visits).mapToInt(visit -> (int) (visit >> Integer.SIZE)).toArray();
+    }
+  }
+
+  private static void checkOwners(String what, int[] owners, int expected, int ringSize) {
+    if (owners.length != expected) {
+      throw new IllegalArgumentException(
+          "Invalid " + what + ": " + owners.length + " (expected " + expected + ")");
+    }
+    for (int owner : owners) {
+      if (owner < 0 || owner >= ringSize) {
+        throw new IllegalArgumentException(
+            "Invalid " + what + ": " + owner + " (expected 0 <= owner < " + ringSize + ")");
+      }
+    }
+  }
+
+  /** A key block and the index of its run. */
+  private record KeyBlock(Block block, int run) {}
+
+  private static List<KeyBlock> inGlobalOrder(List<List<Block>> keyRuns) {
+    List<KeyBlock> keys = new ArrayList<>();
+    for (int run = 0; run < keyRuns.size(); run++) {
+      for (Block block : keyRuns.get(run)) {
+        keys.add(new KeyBlock(block, run));
+      }
+    }
+    keys.sort(
+        Comparator.comparingInt((KeyBlock key) -> key.block.sequence())
+            .thenComparingLong(key -> key.block.start()));
+    return keys;
+  }
+
+  /** The key blocks in which the query block sees a key: neighbours, since a mask is a band. */
+  private static List<KeyBlock> visible(
+      List<KeyBlock> keys, AttentionMask mask, Block query, long offset) {
+    int sequence = query.sequence();
+    long first = mask.firstVisible(query.start(), offset);
+    long last = mask.lastVisible(query.end() - 1, offset);
+    int from = countLeading(keys, sequence, key -> key.end() <= first);
+    int to = countLeading(keys, sequence, key -> key.start() <= last);
+    return keys.subList(from, to);
+  }
+
+  /** Binary search: the keys of earlier sequences, and the leading ones of this that satisfy. */
+  private static int countLeading(List<KeyBlock> keys, int sequence, Predicate<Block> leading) {
+    int low = 0;
+    int high = keys.size();
+    while (low < high) {
+      int middle = (low + high) >>> 1;
+      Block key = keys.get(middle).block;
+      if (key.sequence() < sequence || (key.sequence() == sequence && leading.test(key))) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return low;
+  }
+
+  /** The visited runs as (step, run), step in the upper half, in ascending order. */
+  private static long[] ringOrder(BitSet visited, int rank, int[] runShards, int ringSize) {
+    return visited.stream()
+        .mapToLong(
+            run -> {
+              long step = Math.floorMod(runShards[run] - rank, ringSize);
+              return step << Integer.SIZE | run;
+            })
+        .sorted()
+        .toArray();
+  }
+
+  /**
+   * Cuts key blocks into runs: a new one starts where the shard changes or the run would exceed
+   * {@code maxTokens}. A run has at least one block, however long; it may span sequences.
+   *
+   * @param keyBlocks blocks in global order
+   * @param shards shard of each block
+   * @param maxTokens upper bound of a run's tokens
+   * @return the runs; joined they are {@code keyBlocks}
+   */
+  public static List<List<Block>> runs(List<Block> keyBlocks, int[] shards, long maxTokens) {
+    List<List<Block>> runs = new ArrayList<>();
+    int start = 0;
+    long tokens = 0;
+    for (int i = 0; i < keyBlocks.size(); i++) {
+      int next = keyBlocks.get(i).tokens();
+      if (i > start && (shards[i] != shards[start] || tokens + next > maxTokens)) {
+        runs.add(List.copyOf(keyBlocks.subList(start, i)));
+        start = i;
+        tokens = 0;
+      }
+      tokens += next;
+    }
+    if (start < keyBlocks.size()) {
+      runs.add(List.copyOf(keyBlocks.subList(start, keyBlocks.size())));
+    }
+    return runs;
+  }
+
+  /** The shard of each run, from the shard of each block in the order the runs were cut from. */
+  public static int[] runShards(List<List<Block>> keyRuns, int[] shards) {
+    int[] runShards = new int[keyRuns.size()];
+    int block = 0;
+    for (int run = 0; run < runShards.length; run++) {
+      runShards[run] = shards[block];
+      block += keyRuns.get(run).size();
+    }
+    return runShards;
+  }
+
+  /**
+   * What a rank visits, in ring order: by step, and within a step ascending.
+   *
+   * @return indexes of key runs
+   */
+  public int[] runs(int rank) {
+    return runs[rank].clone();
+  }
+
+  /** The step of each visit of {@link #runs(int)}. */
+  public int[] steps(int rank) {
+    return steps[rank].clone();
+  }
+
+  /** The work of a rank, in visible (query, key) pairs. */
+  public long visiblePairs(int rank) {
+    return visiblePairs[rank];
+  }
+
+  /** The largest work of a rank over the mean of all ranks; 1.0 where there is no work at all. */
+  public double skewMaxOverMean() {
+    double max = Arrays.stream(visiblePairs).asDoubleStream().max().orElse(0);
+    double mean = Arrays.stream(visiblePairs).asDoubleStream().average().orElse(0);
+    return mean == 0 ? 1.0 : max / mean;
+  }
+}
