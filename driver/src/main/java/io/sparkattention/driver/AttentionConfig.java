@@ -1,0 +1,259 @@
+package io.sparkattention.driver;
+
+import io.sparkattention.kernels.AttentionKernels;
+import io.sparkattention.partitioning.AttentionMask;
+import io.sparkattention.partitioning.BlockAssignment;
+import io.sparkattention.partitioning.CausalAlignment;
+import java.io.Serializable;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalDouble;
+import java.util.OptionalInt;
+import java.util.Set;
+import java.util.function.Function;
+import org.apache.commons.text.similarity.LevenshteinDistance;
+import org.apache.spark.SparkConf;
+import scala.Tuple2;
+
+/**
+ * Every setting of an attention run: its key, default and check. Precedence: an option given to the
+ * run, then {@code spark.attention.KEY} in Spark's configuration, then the default.
+ */
+public final class AttentionConfig implements Serializable {
+  private static final long serialVersionUID = 1L;
+
+  /** Settings in Spark's configuration start with this. */
+  public static final String PREFIX = "spark.attention.";
+
+  /** The settings by the names that {@code spark.attention.*} uses. */
+  public enum Key {
+    MASK("mask", "full, causal or sliding-window:LEFT[,RIGHT] with LEFT and RIGHT from 0"),
+    /** Which key the first or last query is aligned with. */
+    CAUSAL_ALIGNMENT("causalAlignment", "top-left or bottom-right"),
+    /** Factor of the scores; 1/√headDim where it is absent. */
+    SCALE("scale", "a number between -1e30 and 1e30"),
+    EXCHANGE("exchange", "auto, ring or reduce"),
+    ASSIGNMENT("assignment", "contiguous, zigzag, striped or balanced"),
+    /** Tokens of a block. */
+    BLOCK_TOKENS("blockTokens", "a whole number from 1 to " + MAX_BLOCK_TOKENS),
+    /** Number of shards; the cluster's task slots where it is absent. */
+    SHARDS("shards", "a whole number from 1 to " + MAX_SHARDS),
+    /** Query heads, where the shape of the input does not say. */
+    NUM_HEADS("numHeads", "a whole number from 1 to " + MAX_HEADS),
+    /** Key/value heads, likewise; as many as query heads where it is absent. */
+    NUM_KV_HEADS("numKvHeads", "a whole number from 1 to " + MAX_HEADS),
+    KERNEL("kernel", "auto, vector or scalar");
+
+    private final String text;
+    private final String expected;
+
+    Key(String text, String expected) {
+      this.text = text;
+      this.expected = expected;
+    }
+
+    /** The key without its prefix, in camelCase. */
+    public String text() {
+      return text;
+    }
+
+    /** The key as an option of the command line, for messages. */
+    public String option() {
+      return "--" + text.replaceAll("([A-Z])", "-$1").toLowerCase(Locale.ROOT);
+    }
+  }
+
+  /** How partial results meet. */
+  public enum ExchangeKind {
+    AUTO,
+    RING,
+    REDUCE,
+    BARRIER,
+    HEADS,
+    BROADCAST;
+
+    private static ExchangeKind parse(String text) {
+      ExchangeKind kind =
+          Arrays.stream(values())
+              .filter(k -> k.toString().equals(text))
+              .findFirst()
+              .orElseThrow(() -> new IllegalArgumentException("Invalid exchange: '" + text + "'"));
+      if (kind.ordinal() > REDUCE.ordinal()) {
+        throw new InvalidInputException("Cannot use exchange '" + text + "': not supported yet");
+      }
+      return kind;
+    }
+
+    @Override
+    public String toString() {
+      return name().toLowerCase(Locale.ROOT);
+    }
+  }
+
+  private static final Set<String> KERNELS = Set.of("auto", "vector", "scalar");
+  private static final int DEFAULT_BLOCK_TOKENS = 2048;
+  private static final int MAX_BLOCK_TOKENS = 65_536;
+  private static final int MAX_SHARDS = 100_000;
+  private static final int MAX_HEADS = 65_536;
+
+  /** Scaled queries stay float32 for every query below 1e8. */
+  private static final double MAX_SCALE = 1e30;
+
+  private final AttentionMask mask;
+  private final CausalAlignment causalAlignment;
+  private final Double scale;
+  private final ExchangeKind exchange;
+  private final BlockAssignment assignment;
+  private final int blockTokens;
+  private final Integer shards;
+  private final Integer numHeads;
+  private final Integer numKeyValueHeads;
+  private final String kernel;
+
+  private AttentionConfig(Settings s) {
+    this.mask = s.get(Key.MASK, AttentionMask::parse, AttentionMask.full());
+    this.causalAlignment =
+        s.get(Key.CAUSAL_ALIGNMENT, CausalAlignment::parse, CausalAlignment.TOP_LEFT);
+    this.scale = s.get(Key.SCALE, AttentionConfig::parseScale, null);
+    this.exchange = s.get(Key.EXCHANGE, ExchangeKind::parse, ExchangeKind.AUTO);
+    this.assignment = s.get(Key.ASSIGNMENT, BlockAssignment::parse, null);
+    this.blockTokens = s.get(Key.BLOCK_TOKENS, upTo(MAX_BLOCK_TOKENS), DEFAULT_BLOCK_TOKENS);
+    this.shards = s.get(Key.SHARDS, upTo(MAX_SHARDS), null);
+    this.numHeads = s.get(Key.NUM_HEADS, upTo(MAX_HEADS), null);
+    this.numKeyValueHeads = s.get(Key.NUM_KV_HEADS, upTo(MAX_HEADS), null);
+    this.kernel = s.get(Key.KERNEL, AttentionConfig::checkKernel, "auto");
+  }
+
+  /**
+   * Reads all settings.
+   *
+   * @param options what the run itself was given
+   * @param conf Spark's configuration
+   * @throws InvalidInputException if a value is wrong or a {@code spark.attention.*} key unknown
+   */
+  public static AttentionConfig resolve(Map<Key, String> options, SparkConf conf) {
+    refuseUnknownKeys(conf);
+    return new AttentionConfig(new Settings(options, conf));
+  }
+
+  private static void refuseUnknownKeys(SparkConf conf) {
+    for (Tuple2<String, String> entry : conf.getAllWithPrefix(PREFIX)) {
+      String found = entry._1();
+      if (Arrays.stream(Key.values()).noneMatch(key -> key.text.equals(found))) {
+        throw new InvalidInputException(
+            "Unknown configuration key '%s%s': did you mean '%s%s'?"
+                .formatted(PREFIX, found, PREFIX, nearestKey(found)));
+      }
+    }
+  }
+
+  private static String nearestKey(String found) {
+    LevenshteinDistance distance = LevenshteinDistance.getDefaultInstance();
+    return Arrays.stream(Key.values())
+        .map(Key::text)
+        .min(Comparator.comparingInt(key -> distance.apply(key, found)))
+        .orElseThrow();
+  }
+
+  /** The value of a key and where it was found. */
+  private record Settings(Map<Key, String> options, SparkConf conf) {
+    <T> T get(Key key, Function<String, T> parse, T absent) {
+      String option = options.get(key);
+      String confKey = PREFIX + key.text;
+      String text = option != null ? option : conf.get(confKey, null);
+      if (text == null) {
+        return absent;
+      }
+      try {
+        return parse.apply(text);
+      } catch (IllegalArgumentException e) {
+        String where = option != null ? key.option() : confKey;
+        throw new InvalidInputException(
+            "Invalid %s: found '%s', expected %s".formatted(where, text, key.expected), e);
+      }
+    }
+  }
+
+  private static Function<String, Integer> upTo(int max) {
+    return text -> {
+      int value = Integer.parseInt(text);
+      if (value < 1 || value > max) {
+        throw new IllegalArgumentException("Out of range: " + value);
+      }
+      return value;
+    };
+  }
+
+  private static Double parseScale(String text) {
+    double value = Double.parseDouble(text);
+    // Not the opposite comparison: NaN is refused too.
+    if (!(Math.abs(value) <= MAX_SCALE)) {
+      throw new IllegalArgumentException("Out of range: " + value);
+    }
+    return value;
+  }
+
+  private static String checkKernel(String name) {
+    if (!KERNELS.contains(name)) {
+      throw new IllegalArgumentException("Unknown kernel: " + name);
+    }
+    try {
+      AttentionKernels.named(name);
+    } catch (IllegalArgumentException e) {
+      throw new InvalidInputException(e.getMessage() + "; add that option or use auto", e);
+    }
+    return name;
+  }
+
+  public AttentionMask mask() {
+    return mask;
+  }
+
+  public CausalAlignment causalAlignment() {
+    return causalAlignment;
+  }
+
+  /** Factor of the scores; absent: 1/√headDim. */
+  public OptionalDouble scale() {
+    return scale == null ? OptionalDouble.empty() : OptionalDouble.of(scale);
+  }
+
+  public ExchangeKind exchange() {
+    return exchange;
+  }
+
+  /** Absent: the plan chooses. */
+  public Optional<BlockAssignment> assignment() {
+    return Optional.ofNullable(assignment);
+  }
+
+  public int blockTokens() {
+    return blockTokens;
+  }
+
+  /** Absent: the cluster's task slots. */
+  public OptionalInt shards() {
+    return optional(shards);
+  }
+
+  /** Absent: the input's shape says. */
+  public OptionalInt numHeads() {
+    return optional(numHeads);
+  }
+
+  /** Absent: as many as query heads. */
+  public OptionalInt numKeyValueHeads() {
+    return optional(numKeyValueHeads);
+  }
+
+  public String kernel() {
+    return kernel;
+  }
+
+  private static OptionalInt optional(Integer value) {
+    return value == null ? OptionalInt.empty() : OptionalInt.of(value);
+  }
+}

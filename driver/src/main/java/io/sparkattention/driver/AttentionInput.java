@@ -1,0 +1,24 @@
+package io.sparkattention.driver;
+
+import io.sparkattention.driver.exchange.PlacedKeyValues;
+import io.sparkattention.driver.exchange.PlacedQueries;
+import io.sparkattention.kernels.HeadLayout;
+import java.util.List;
+import org.apache.spark.api.java.JavaRDD;
+
+/**
+ * Where queries, keys and values come from. What is known without reading the numbers is checked
+ * when the input is opened; the numbers are checked as they are packed.
+ */
+public interface AttentionInput {
+  HeadLayout layout();
+
+  /** All sequences; a block names one by its index here. */
+  List<SequenceShape> sequences();
+
+  /** Partition r holds the packed query blocks of rank r. */
+  JavaRDD<PlacedQueries> queries(AttentionPlan plan);
+
+  /** Partition i holds the packed key/value blocks of run i. */
+  JavaRDD<PlacedKeyValues> keyValues(AttentionPlan plan);
+}

@@ -1,0 +1,18 @@
+package io.sparkattention.driver;
+
+import io.sparkattention.driver.exchange.AttentionRows;
+import org.apache.spark.api.java.JavaRDD;
+
+/** Where finished attention goes. It appears whole or not at all. */
+public interface AttentionOutput {
+  /**
+   * Checks before the run that the output may and can be written.
+   *
+   * @throws InvalidInputException if it exists and may not be overwritten, or cannot hold the
+   *     result
+   */
+  void check(AttentionPlan plan);
+
+  /** Writes all rows. */
+  void write(AttentionPlan plan, JavaRDD<AttentionRows> rows);
+}

@@ -1,0 +1,300 @@
+package io.sparkattention.driver;
+
+import io.sparkattention.driver.AttentionConfig.ExchangeKind;
+import io.sparkattention.kernels.AttentionState;
+import io.sparkattention.kernels.HeadLayout;
+import io.sparkattention.partitioning.AttentionMask;
+import io.sparkattention.partitioning.Block;
+import io.sparkattention.partitioning.BlockAssignment;
+import io.sparkattention.partitioning.BlockGrid;
+import io.sparkattention.partitioning.BlockWork;
+import io.sparkattention.partitioning.RingSchedule;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+
+/**
+ * The configuration resolved against the data and the cluster: which blocks there are, who owns
+ * them, what moves, and why. Lives on Spark's driver; tasks get the parts that they need.
+ */
+public final class AttentionPlan {
+  /** Bytes of keys and values in one partition of their RDD, the unit that is fetched. */
+  private static final long RUN_BYTES = 16L << 20;
+
+  private final HeadLayout layout;
+  private final List<SequenceShape> sequences;
+  private final AttentionMask mask;
+  private final long[] offsets;
+  private final double scale;
+  private final BlockGrid grid;
+  private final List<Block> queryBlocks;
+  private final List<Block> keyBlocks;
+  private final int shards;
+  private final ExchangeKind exchange;
+  private final String exchangeReason;
+  private final BlockAssignment assignment;
+  private final int[] queryRanks;
+  private final List<List<Block>> keyRuns;
+  private final int[] runShards;
+  private final RingSchedule schedule;
+  private final String kernel;
+  private final long visiblePairs;
+  private final double skew;
+
+  /**
+   * Plans a run.
+   *
+   * @param slots tasks that the cluster runs at once
+   * @throws InvalidInputException if a sequence has more key blocks than a state may merge
+   */
+  public AttentionPlan(
+      HeadLayout layout, List<SequenceShape> sequences, AttentionConfig config, int slots) {
+    this.layout = layout;
+    this.sequences = List.copyOf(sequences);
+    this.mask = config.mask();
+    this.scale = config.scale().orElse(1 / Math.sqrt(layout.keyDim()));
+    this.grid = new BlockGrid(config.blockTokens());
+    this.kernel = config.kernel();
+    this.offsets = new long[sequences.size()];
+    this.queryBlocks = new ArrayList<>();
+    this.keyBlocks = new ArrayList<>();
+    for (int s = 0; s < sequences.size(); s++) {
+      SequenceShape shape = sequences.get(s);
+      checkLeaves(shape);
+      checkBlock(shape);
+      offsets[s] = config.causalAlignment().offset(shape.queries(), shape.keys());
+      queryBlocks.addAll(grid.blocks(s, shape.firstQuery(), shape.queries()));
+      keyBlocks.addAll(grid.blocks(s, 0, shape.keys()));
+    }
+    this.shards = config.shards().orElse(slots);
+    this.exchange = chooseExchange(config.exchange());
+    this.exchangeReason = exchangeReason(config.exchange());
+    this.assignment = config.assignment().orElse(defaultAssignment());
+
+    long[] queryWork = BlockWork.queryWork(mask, offsets, queryBlocks, keyBlocks);
+    this.visiblePairs = Arrays.stream(queryWork).reduce(0, Math::addExact);
+    int[] keyShards;
+    if (exchange == ExchangeKind.REDUCE) {
+      long[] keyWork = BlockWork.keyWork(mask, offsets, queryBlocks, keyBlocks);
+      keyShards = assignment.ranks(keyWork, shards);
+      this.queryRanks = BlockAssignment.CONTIGUOUS.ranks(queryWork, shards);
+      this.skew = maxOverMean(keyWork, keyShards);
+    } else {
+      // The work of a rank is that of its queries; key blocks stay in order for long fetches.
+      keyShards = BlockAssignment.CONTIGUOUS.ranks(new long[keyBlocks.size()], shards);
+      this.queryRanks = assignment.ranks(queryWork, shards);
+      this.skew = maxOverMean(queryWork, queryRanks);
+    }
+    this.keyRuns = RingSchedule.runs(keyBlocks, keyShards, maxRunTokens());
+    this.runShards = RingSchedule.runShards(keyRuns, keyShards);
+    this.schedule =
+        new RingSchedule(mask, offsets, queryBlocks, queryRanks, keyRuns, runShards, shards);
+  }
+
+  /** Before the blocks are listed, which memory might not hold. */
+  private void checkLeaves(SequenceShape shape) {
+    long keyBlockCount = grid.index(shape.keys() - 1) + 1;
+    if (keyBlockCount > AttentionState.MAX_LEAVES) {
+      throw new InvalidInputException(
+          "Cannot merge %d key blocks of sequence '%s' exactly: expected at most %d, raise %s"
+              .formatted(
+                  keyBlockCount,
+                  shape.id(),
+                  AttentionState.MAX_LEAVES,
+                  AttentionConfig.Key.BLOCK_TOKENS.option()));
+    }
+  }
+
+  /** The arrays of a block, and of its state, are indexed by int. */
+  private void checkBlock(SequenceShape shape) {
+    long tokens = Math.min(grid.blockTokens(), Math.max(shape.queries(), shape.keys()));
+    // Keys are padded to panels of 64, value columns to 16; a state has one element more.
+    long rows = Math.addExact(tokens, 63);
+    long width = Math.max(layout.keyDim(), layout.valueDim() + 16L);
+    if ((double) rows * layout.numHeads() * width > Integer.MAX_VALUE) {
+      throw new InvalidInputException(
+          "Cannot hold a block of %d tokens × %d heads × %d in an array: expected at most 2^31, lower %s"
+              .formatted(
+                  tokens, layout.numHeads(), width, AttentionConfig.Key.BLOCK_TOKENS.option()));
+    }
+  }
+
+  /** Reduce moves all queries to all shards and their states back; ring moves keys and values. */
+  private ExchangeKind chooseExchange(ExchangeKind asked) {
+    if (asked != ExchangeKind.AUTO) {
+      return asked;
+    }
+    return reduceBytes() < ringBytes() ? ExchangeKind.REDUCE : ExchangeKind.RING;
+  }
+
+  private String exchangeReason(ExchangeKind asked) {
+    if (asked != ExchangeKind.AUTO) {
+      return "asked for";
+    }
+    return String.format(
+        Locale.ROOT,
+        "moves at most %s; rejected %s: %s",
+        megabytes(exchange == ExchangeKind.RING ? ringBytes() : reduceBytes()),
+        exchange == ExchangeKind.RING ? ExchangeKind.REDUCE : ExchangeKind.RING,
+        megabytes(exchange == ExchangeKind.RING ? reduceBytes() : ringBytes()));
+  }
+
+  private static String megabytes(double bytes) {
+    return String.format(Locale.ROOT, "%.1f MB", bytes / 1e6);
+  }
+
+  private double ringBytes() {
+    return (double) tokens(keyBlocks) * keyValueBytesPerToken() * (shards - 1);
+  }
+
+  private double reduceBytes() {
+    double queryBytes = (double) layout.numHeads() * layout.keyDim() * Float.BYTES;
+    double stateBytes = (double) layout.numHeads() * (layout.valueDim() + 1) * 20;
+    return tokens(queryBlocks) * (queryBytes + stateBytes) * shards;
+  }
+
+  private static long tokens(List<Block> blocks) {
+    return blocks.stream().mapToLong(Block::tokens).sum();
+  }
+
+  private long keyValueBytesPerToken() {
+    return (long) layout.numKeyValueHeads() * (layout.keyDim() + layout.valueDim()) * Float.BYTES;
+  }
+
+  private long maxRunTokens() {
+    return Math.max(1, RUN_BYTES / keyValueBytesPerToken());
+  }
+
+  /** Blocks differ in work under an uneven mask or where sequences differ in length. */
+  private BlockAssignment defaultAssignment() {
+    return mask.unequalWork() || sequences.size() > 1
+        ? BlockAssignment.BALANCED
+        : BlockAssignment.CONTIGUOUS;
+  }
+
+  private double maxOverMean(long[] work, int[] owners) {
+    double[] perRank = new double[shards];
+    for (int i = 0; i < work.length; i++) {
+      perRank[owners[i]] += work[i];
+    }
+    double sum = Arrays.stream(perRank).sum();
+    return sum == 0 ? 1 : Arrays.stream(perRank).max().orElseThrow() * shards / sum;
+  }
+
+  public HeadLayout layout() {
+    return layout;
+  }
+
+  public List<SequenceShape> sequences() {
+    return sequences;
+  }
+
+  public AttentionMask mask() {
+    return mask;
+  }
+
+  /** [sequences]: what is added to query positions before they meet the mask; not a copy. */
+  public long[] offsets() {
+    return offsets;
+  }
+
+  public double scale() {
+    return scale;
+  }
+
+  public BlockGrid grid() {
+    return grid;
+  }
+
+  /** All query blocks, by sequence and position. */
+  public List<Block> queryBlocks() {
+    return queryBlocks;
+  }
+
+  /** [queryBlocks]: the rank that owns each; not a copy. */
+  public int[] queryRanks() {
+    return queryRanks;
+  }
+
+  /** The partitions of the key/value RDD: consecutive key blocks of one shard. */
+  public List<List<Block>> keyRuns() {
+    return keyRuns;
+  }
+
+  /** [keyRuns]: the shard of each; not a copy. */
+  public int[] runShards() {
+    return runShards;
+  }
+
+  public RingSchedule schedule() {
+    return schedule;
+  }
+
+  public int shards() {
+    return shards;
+  }
+
+  public ExchangeKind exchange() {
+    return exchange;
+  }
+
+  public BlockAssignment assignment() {
+    return assignment;
+  }
+
+  /** The kernel that was asked for, by the names of {@code AttentionKernels}. */
+  public String kernel() {
+    return kernel;
+  }
+
+  /** Queries of all sequences. */
+  public long tokens() {
+    return tokens(queryBlocks);
+  }
+
+  /** 2 · visible pairs · (keyDim + valueDim) for each query head. */
+  public double flops() {
+    return 2.0 * visiblePairs * (layout.keyDim() + layout.valueDim()) * layout.numHeads();
+  }
+
+  /** The largest work of a rank over the mean. */
+  public double skewMaxOverMean() {
+    return skew;
+  }
+
+  /** The plan for a person to read. */
+  @Override
+  public String toString() {
+    return String.format(
+        Locale.ROOT,
+        """
+        sequences    %d, %,d queries × %,d keys
+        heads        %d over %d key/value heads, headDim %d, valueDim %d
+        mask         %s, %,d visible pairs, %.3e FLOPs
+        blocks       %d query and %d key blocks of %d tokens
+        exchange     %s (%s)
+        shards       %d, %s, skew %.3f, %d fetch units of up to %s
+        """,
+        sequences.size(),
+        tokens(queryBlocks),
+        tokens(keyBlocks),
+        layout.numHeads(),
+        layout.numKeyValueHeads(),
+        layout.keyDim(),
+        layout.valueDim(),
+        mask,
+        visiblePairs,
+        flops(),
+        queryBlocks.size(),
+        keyBlocks.size(),
+        grid.blockTokens(),
+        exchange,
+        exchangeReason,
+        shards,
+        assignment,
+        skew,
+        keyRuns.size(),
+        megabytes(maxRunTokens() * keyValueBytesPerToken()));
+  }
+}

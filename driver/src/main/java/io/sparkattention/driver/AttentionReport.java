@@ -1,0 +1,65 @@
+package io.sparkattention.driver;
+
+import io.sparkattention.driver.exchange.AttentionMeter;
+
+/**
+ * What a run did and how fast, in the terms of the command-line contract.
+ *
+ * @param tokens queries of all sequences
+ * @param heads query heads
+ * @param headDim elements of a query and of a key
+ * @param flops 2 · visible pairs · (keyDim + valueDim) per query head
+ * @param attentionSeconds wall time from the first attention task's start to the last one's end
+ * @param cores task slots used
+ * @param peakGflopsPerCore FMA peak measured in this run, all slots busy; null without Vector API
+ * @param efficiency flops / (attentionSeconds · cores · peak); null without a peak
+ * @param bytesMoved between executors
+ * @param skewMaxOverMean work per rank
+ * @param peakHeapBytes largest use after a collection of any executor
+ */
+public record AttentionReport(
+    long tokens,
+    int heads,
+    int headDim,
+    String exchange,
+    String assignment,
+    int shards,
+    int blockTokens,
+    String mask,
+    double flops,
+    double attentionSeconds,
+    double gflops,
+    int cores,
+    Double peakGflopsPerCore,
+    Double efficiency,
+    long bytesMoved,
+    double skewMaxOverMean,
+    long peakHeapBytes,
+    String kernel) {
+
+  static AttentionReport of(
+      AttentionPlan plan, AttentionMeter.Reading reading, int cores, double peak, String kernel) {
+    // The clock's resolution: a shorter run has no time of its own.
+    double seconds = Math.max(reading.seconds(), 1e-3);
+    double gflops = plan.flops() / seconds / 1e9;
+    return new AttentionReport(
+        plan.tokens(),
+        plan.layout().numHeads(),
+        plan.layout().keyDim(),
+        plan.exchange().toString(),
+        plan.assignment().toString(),
+        plan.shards(),
+        plan.grid().blockTokens(),
+        plan.mask().toString(),
+        plan.flops(),
+        seconds,
+        gflops,
+        cores,
+        Double.isNaN(peak) ? null : peak,
+        Double.isNaN(peak) ? null : gflops / (cores * peak),
+        reading.bytesMoved(),
+        plan.skewMaxOverMean(),
+        reading.peakHeapBytes(),
+        kernel);
+  }
+}

@@ -1,0 +1,152 @@
+package io.sparkattention.driver;
+
+import io.sparkattention.driver.AttentionConfig.ExchangeKind;
+import io.sparkattention.driver.exchange.AttentionMeter;
+import io.sparkattention.driver.exchange.AttentionRows;
+import io.sparkattention.driver.exchange.Exchange;
+import io.sparkattention.driver.exchange.PlacedKeyValues;
+import io.sparkattention.driver.exchange.PlacedQueries;
+import io.sparkattention.driver.exchange.ReduceExchange;
+import io.sparkattention.driver.exchange.RingExchange;
+import io.sparkattention.kernels.AttentionKernels;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import org.apache.spark.api.java.JavaRDD;
+import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.storage.StorageLevel;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Exact attention over a Spark cluster, softmax(QKᵀ · scale) V with a mask. The result depends on
+ * the input, the mask and the block size alone, to the bit: not on shards, assignment or exchange,
+ * nor on executors that come and go.
+ *
+ * <pre>{@code
+ * AttentionConfig config = AttentionConfig.resolve(Map.of(), spark.sparkContext().conf());
+ * AttentionInput input = SafetensorsInput.open(spark, "in.safetensors", config);
+ * AttentionReport report = new DistributedAttention(spark).run(input, config, output);
+ * }</pre>
+ */
+public final class DistributedAttention {
+  private static final Logger LOG = LoggerFactory.getLogger(DistributedAttention.class);
+
+  /** Enough for a best round on a noisy machine. */
+  private static final double PEAK_SECONDS = 0.5;
+
+  private final JavaSparkContext context;
+  private final double peakSeconds;
+
+  public DistributedAttention(SparkSession spark) {
+    this(spark, PEAK_SECONDS);
+  }
+
+  /**
+   * @param peakSeconds how long each run measures the FMA peak
+   */
+  DistributedAttention(SparkSession spark, double peakSeconds) {
+    this.context = JavaSparkContext.fromSparkContext(spark.sparkContext());
+    this.peakSeconds = peakSeconds;
+  }
+
+  /** The plan of a run, without running it. */
+  public AttentionPlan plan(AttentionInput input, AttentionConfig config) {
+    return new AttentionPlan(input.layout(), input.sequences(), config, slots());
+  }
+
+  /**
+   * Plans, reads, computes and writes.
+   *
+   * @throws InvalidInputException if the input, the configuration or the output is wrong, at the
+   *     latest when the numbers are packed; Spark wraps it where a task found out
+   */
+  public AttentionReport run(AttentionInput input, AttentionConfig config, AttentionOutput output) {
+    AttentionPlan plan = plan(input, config);
+    output.check(plan);
+    AttentionKernels.Choice choice = AttentionKernels.named(plan.kernel());
+    LOG.info("Kernel {}: {}", choice.kernel().name(), choice.reason());
+    LOG.info("Plan\n{}", plan);
+
+    List<JavaRDD<?>> kept = new ArrayList<>();
+    try (Exchange exchange = exchange(plan)) {
+      JavaRDD<PlacedKeyValues> keyValues = input.keyValues(plan);
+      JavaRDD<PlacedQueries> queries = input.queries(plan);
+      materialise(keyValues, kept, "read and pack keys and values", plan);
+      materialise(queries, kept, "read and pack queries", plan);
+
+      AttentionMeter meter = new AttentionMeter();
+      context.sc().register(meter, "attention");
+      JavaRDD<AttentionRows> rows = exchange.attend(plan, queries, keyValues, meter);
+      materialise(rows, kept, "attention", plan);
+      // Read now: rows that are lost later are computed, and metered, again while they are written.
+      AttentionMeter.Reading reading = meter.value();
+
+      describe("measure the FMA peak", plan);
+      double peak = measurePeak();
+      describe("write", plan);
+      output.write(plan, rows);
+      int cores = Math.min(plan.shards(), slots());
+      return AttentionReport.of(plan, reading, cores, peak, kernels(plan));
+    } finally {
+      kept.forEach(rdd -> rdd.unpersist(false));
+      context.setJobDescription(null);
+    }
+  }
+
+  /**
+   * Keeps an RDD and computes it now; a lost partition is computed again from its lineage.
+   *
+   * @param kept receives the RDD, to be released at the end of the run, however it ends
+   */
+  private <T> void materialise(
+      JavaRDD<T> rdd, List<JavaRDD<?>> kept, String step, AttentionPlan plan) {
+    describe(step, plan);
+    kept.add(rdd.persist(StorageLevel.MEMORY_AND_DISK()));
+    rdd.foreachPartition(partition -> partition.forEachRemaining(element -> {}));
+  }
+
+  private void describe(String step, AttentionPlan plan) {
+    context.setJobDescription(
+        "%s: %,d tokens, %s mask, %s over %d shards"
+            .formatted(step, plan.tokens(), plan.mask(), plan.exchange(), plan.shards()));
+  }
+
+  private static Exchange exchange(AttentionPlan plan) {
+    return plan.exchange() == ExchangeKind.REDUCE ? new ReduceExchange() : new RingExchange();
+  }
+
+  /** Tasks that the cluster runs at once. */
+  private int slots() {
+    return Math.max(1, context.defaultParallelism());
+  }
+
+  /** The kernels of the executors' JVMs; more than one where not all have the Vector API. */
+  private String kernels(AttentionPlan plan) {
+    int slots = slots();
+    Set<String> names =
+        new TreeSet<>(
+            context
+                .parallelize(Collections.nCopies(slots, plan.kernel()), slots)
+                .map(name -> AttentionKernels.named(name).kernel().name())
+                .collect());
+    if (names.contains("scalar") && !plan.kernel().equals("scalar")) {
+      LOG.warn("Some executors ran the scalar kernel: start them with the Vector API's module");
+    }
+    return String.join("+", names);
+  }
+
+  /** GFLOP/s of a core with all task slots busy at once; the mean over the slots. */
+  private double measurePeak() {
+    int slots = slots();
+    double sum =
+        context
+            .parallelize(Collections.nCopies(slots, peakSeconds), slots)
+            .map(AttentionKernels::measurePeak)
+            .reduce(Double::sum);
+    return sum / slots;
+  }
+}

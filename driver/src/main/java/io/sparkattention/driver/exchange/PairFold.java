@@ -1,0 +1,90 @@
+package io.sparkattention.driver.exchange;
+
+import io.sparkattention.driver.AttentionPlan;
+import io.sparkattention.driver.InvalidInputException;
+import io.sparkattention.driver.SequenceShape;
+import io.sparkattention.kernels.AttentionKernel;
+import io.sparkattention.kernels.AttentionKernels;
+import io.sparkattention.kernels.AttentionState;
+import io.sparkattention.kernels.HeadLayout;
+import io.sparkattention.kernels.InvalidElementException;
+import io.sparkattention.kernels.VisibleKeys;
+import io.sparkattention.partitioning.AttentionMask;
+import io.sparkattention.partitioning.Block;
+import io.sparkattention.partitioning.Coverage;
+import java.io.Serializable;
+
+/**
+ * What every exchange does with a pair of blocks once both are in one task: nothing if the mask
+ * covers the pair, else fold the keys into the queries' state. Travels with the tasks.
+ */
+final class PairFold implements Serializable {
+  private static final long serialVersionUID = 1L;
+
+  private final HeadLayout layout;
+  private final AttentionMask mask;
+  private final long[] offsets;
+  private final String[] sequenceIds;
+  private final String kernelName;
+  private transient AttentionKernel kernel;
+
+  PairFold(AttentionPlan plan) {
+    this.layout = plan.layout();
+    this.mask = plan.mask();
+    this.offsets = plan.offsets();
+    this.sequenceIds = plan.sequences().stream().map(SequenceShape::id).toArray(String[]::new);
+    this.kernelName = plan.kernel();
+  }
+
+  /** The state of queries that have seen no key. */
+  AttentionState emptyState(Block queries) {
+    return new AttentionState(layout.numHeads(), queries.tokens(), layout.valueDim());
+  }
+
+  /** Whether any query of the one sees any key of the other. */
+  boolean meets(Block queries, Block keys) {
+    return coverage(queries, keys) != Coverage.EMPTY;
+  }
+
+  /**
+   * Folds the keys into the state of the queries.
+   *
+   * @throws InvalidInputException if a score is out of range; names sequence, head and position
+   */
+  void fold(PlacedQueries queries, PlacedKeyValues keys, AttentionState state) {
+    Block q = queries.block();
+    Block k = keys.block();
+    Coverage coverage = coverage(q, k);
+    if (coverage == Coverage.EMPTY) {
+      return;
+    }
+    try {
+      kernel().fold(queries.queries(), keys.keyValues(), visibleKeys(coverage, q, k), state);
+    } catch (InvalidElementException e) {
+      throw InvalidInputException.of(e, sequenceIds[q.sequence()], q.start());
+    }
+  }
+
+  private Coverage coverage(Block queries, Block keys) {
+    return queries.sequence() == keys.sequence()
+        ? mask.coverage(queries, keys, offsets[queries.sequence()])
+        : Coverage.EMPTY;
+  }
+
+  private VisibleKeys visibleKeys(Coverage coverage, Block queries, Block keys) {
+    if (coverage == Coverage.FULL) {
+      return VisibleKeys.all(queries.tokens(), keys.tokens());
+    }
+    int[] from = new int[queries.tokens()];
+    int[] to = new int[queries.tokens()];
+    mask.visibleKeys(queries, keys, offsets[queries.sequence()], from, to);
+    return new VisibleKeys(from, to);
+  }
+
+  private AttentionKernel kernel() {
+    if (kernel == null) {
+      kernel = AttentionKernels.named(kernelName).kernel();
+    }
+    return kernel;
+  }
+}

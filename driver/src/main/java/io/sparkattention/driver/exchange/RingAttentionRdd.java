@@ -1,0 +1,143 @@
+package io.sparkattention.driver.exchange;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.apache.spark.Dependency;
+import org.apache.spark.NarrowDependency;
+import org.apache.spark.OneToOneDependency;
+import org.apache.spark.Partition;
+import org.apache.spark.TaskContext;
+import org.apache.spark.rdd.RDD;
+import scala.collection.Iterator;
+import scala.jdk.javaapi.CollectionConverters;
+import scala.reflect.ClassTag$;
+
+/**
+ * Partition r is the attention of rank r: its queries against all the runs of keys and values that
+ * its schedule names. The dependency on the runs is narrow, although every rank may read every run:
+ * a rank reads a persisted run where it lies, and Spark recomputes a lost one from its lineage.
+ */
+final class RingAttentionRdd extends RDD<AttentionRows> {
+  private static final long serialVersionUID = 1L;
+
+  private final RDD<PlacedQueries> queries;
+  private final RDD<PlacedKeyValues> keyValues;
+  private final int[][] runs;
+  private final PairFold fold;
+  private final AttentionMeter meter;
+
+  /**
+   * @param runs [ranks][visits]: partitions of {@code keyValues} that each rank visits, in order
+   */
+  RingAttentionRdd(
+      RDD<PlacedQueries> queries,
+      RDD<PlacedKeyValues> keyValues,
+      int[][] runs,
+      PairFold fold,
+      AttentionMeter meter) {
+    super(
+        queries.context(),
+        dependencies(queries, keyValues, runs),
+        ClassTag$.MODULE$.apply(AttentionRows.class));
+    this.queries = queries;
+    this.keyValues = keyValues;
+    this.runs = runs;
+    this.fold = fold;
+    this.meter = meter;
+  }
+
+  private static scala.collection.immutable.Seq<Dependency<?>> dependencies(
+      RDD<PlacedQueries> queries, RDD<PlacedKeyValues> keyValues, int[][] runs) {
+    // The queries come first: Spark prefers to run a rank where they are.
+    List<Dependency<?>> both =
+        List.of(new OneToOneDependency<>(queries), new RunsDependency(keyValues, runs));
+    return CollectionConverters.asScala(both).toList();
+  }
+
+  @Override
+  public Partition[] getPartitions() {
+    Partition[] ranks = new Partition[runs.length];
+    for (int rank = 0; rank < ranks.length; rank++) {
+      List<Partition> visits = new ArrayList<>();
+      for (int run : runs[rank]) {
+        visits.add(keyValues.partitions()[run]);
+      }
+      ranks[rank] = new Rank(rank, queries.partitions()[rank], visits.toArray(Partition[]::new));
+    }
+    return ranks;
+  }
+
+  @Override
+  public Iterator<AttentionRows> compute(Partition split, TaskContext context) {
+    long start = System.currentTimeMillis();
+    HeapPeak.watch();
+    Rank rank = (Rank) split;
+    QueryStates own = new QueryStates(fold, context);
+    CollectionConverters.asJava(queries.iterator(rank.queries, context)).forEachRemaining(own::add);
+
+    long bytesMoved;
+    try (RunPrefetcher prefetcher = new RunPrefetcher(keyValues, rank.visits, context)) {
+      while (prefetcher.hasNext()) {
+        prefetcher.next().forEach(own::fold);
+      }
+      bytesMoved = prefetcher.bytesMoved();
+    }
+
+    own.addUnseen();
+    List<AttentionRows> rows = new ArrayList<>();
+    own.states().forEach((block, state) -> rows.add(AttentionRows.finish(block, state)));
+    meter.add(start, bytesMoved);
+    return CollectionConverters.asScala(rows.iterator());
+  }
+
+  /** A rank's own queries and the runs that it visits, in ring order. */
+  private static final class Rank implements Partition {
+    private static final long serialVersionUID = 1L;
+
+    private final int index;
+    private final Partition queries;
+    private final Partition[] visits;
+
+    Rank(int index, Partition queries, Partition[] visits) {
+      this.index = index;
+      this.queries = queries;
+      this.visits = visits;
+    }
+
+    @Override
+    public int index() {
+      return index;
+    }
+
+    @Override
+    public boolean equals(Object other) {
+      return other instanceof Rank rank && rank.index == index;
+    }
+
+    @Override
+    public int hashCode() {
+      return index;
+    }
+  }
+
+  /** Each rank depends on the runs that it visits. */
+  private static final class RunsDependency extends NarrowDependency<PlacedKeyValues> {
+    private static final long serialVersionUID = 1L;
+
+    private final int[][] runs;
+
+    RunsDependency(RDD<PlacedKeyValues> keyValues, int[][] runs) {
+      super(keyValues);
+      this.runs = runs;
+    }
+
+    @Override
+    public scala.collection.immutable.Seq<Object> getParents(int rank) {
+      List<Object> parents = new ArrayList<>();
+      for (int run : runs[rank]) {
+        parents.add(run);
+      }
+      return CollectionConverters.asScala(parents).toList();
+    }
+  }
+}

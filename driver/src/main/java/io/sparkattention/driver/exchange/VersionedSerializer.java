@@ -1,0 +1,157 @@
+package io.sparkattention.driver.exchange;
+
+import com.esotericsoftware.kryo.Kryo;
+import com.esotericsoftware.kryo.KryoException;
+import com.esotericsoftware.kryo.Serializer;
+import com.esotericsoftware.kryo.io.Input;
+import com.esotericsoftware.kryo.io.Output;
+import io.sparkattention.kernels.AttentionState;
+import io.sparkattention.kernels.HeadLayout;
+import io.sparkattention.kernels.KeyValueBlock;
+import io.sparkattention.kernels.QueryBlock;
+import io.sparkattention.partitioning.Block;
+import java.util.function.BiConsumer;
+import java.util.function.Function;
+
+/**
+ * Kryo's view of what travels between executors: a version byte, then the fields, arrays in bulk. A
+ * reader of another version refuses, so that executors with different jars fail at once.
+ */
+public final class VersionedSerializer<T> extends Serializer<T> {
+  private static final byte VERSION = 1;
+
+  private final BiConsumer<Output, T> writer;
+  private final Function<Input, T> reader;
+
+  public VersionedSerializer(BiConsumer<Output, T> writer, Function<Input, T> reader) {
+    this.writer = writer;
+    this.reader = reader;
+  }
+
+  @Override
+  public void write(Kryo kryo, Output out, T object) {
+    out.writeByte(VERSION);
+    writer.accept(out, object);
+  }
+
+  @Override
+  public T read(Kryo kryo, Input in, Class<T> type) {
+    byte version = in.readByte();
+    if (version != VERSION) {
+      throw new KryoException(
+          "Cannot read %s of version %d: expected %d; use one spark-attention.jar everywhere"
+              .formatted(type.getSimpleName(), version, VERSION));
+    }
+    return reader.apply(in);
+  }
+
+  /** Registers everything that an exchange moves. */
+  public static void registerAll(Kryo kryo) {
+    kryo.register(
+        Block.class,
+        new VersionedSerializer<>(VersionedSerializer::writeBlock, VersionedSerializer::readBlock));
+    kryo.register(
+        AttentionState.class,
+        new VersionedSerializer<>(VersionedSerializer::writeState, VersionedSerializer::readState));
+    kryo.register(
+        PlacedQueries.class,
+        new VersionedSerializer<>(
+            VersionedSerializer::writeQueries, VersionedSerializer::readQueries));
+    kryo.register(Block[].class);
+    kryo.register(PlacedQueries[].class);
+    kryo.register(
+        PlacedKeyValues.class,
+        new VersionedSerializer<>(
+            VersionedSerializer::writeKeyValues, VersionedSerializer::readKeyValues));
+    kryo.register(PlacedKeyValues[].class);
+    kryo.register(
+        AttentionRows.class,
+        new VersionedSerializer<>(VersionedSerializer::writeRows, VersionedSerializer::readRows));
+    kryo.register(AttentionRows[].class);
+  }
+
+  private static void writeBlock(Output out, Block block) {
+    out.writeInt(block.sequence());
+    out.writeLong(block.start());
+    out.writeLong(block.end());
+  }
+
+  private static Block readBlock(Input in) {
+    return new Block(in.readInt(), in.readLong(), in.readLong());
+  }
+
+  private static void writeLayout(Output out, HeadLayout layout) {
+    out.writeInt(layout.numHeads());
+    out.writeInt(layout.numKeyValueHeads());
+    out.writeInt(layout.keyDim());
+    out.writeInt(layout.valueDim());
+  }
+
+  private static HeadLayout readLayout(Input in) {
+    return new HeadLayout(in.readInt(), in.readInt(), in.readInt(), in.readInt());
+  }
+
+  private static void writeState(Output out, AttentionState state) {
+    out.writeInt(state.heads());
+    out.writeInt(state.rows());
+    out.writeInt(state.valueDim());
+    BulkArrays.writeInts(out, state.bin());
+    BulkArrays.writeDoubles(out, state.hi());
+    BulkArrays.writeDoubles(out, state.lo());
+  }
+
+  private static AttentionState readState(Input in) {
+    return new AttentionState(
+        in.readInt(),
+        in.readInt(),
+        in.readInt(),
+        BulkArrays.readInts(in),
+        BulkArrays.readDoubles(in),
+        BulkArrays.readDoubles(in));
+  }
+
+  private static void writeQueries(Output out, PlacedQueries placed) {
+    writeBlock(out, placed.block());
+    writeLayout(out, placed.queries().layout());
+    out.writeInt(placed.queries().rows());
+    BulkArrays.writeFloats(out, placed.queries().strips());
+    BulkArrays.writeFloats(out, placed.queries().norms());
+  }
+
+  private static PlacedQueries readQueries(Input in) {
+    return new PlacedQueries(
+        readBlock(in),
+        new QueryBlock(
+            readLayout(in), in.readInt(), BulkArrays.readFloats(in), BulkArrays.readFloats(in)));
+  }
+
+  private static void writeKeyValues(Output out, PlacedKeyValues placed) {
+    writeBlock(out, placed.block());
+    writeLayout(out, placed.keyValues().layout());
+    out.writeInt(placed.keyValues().keys());
+    BulkArrays.writeFloats(out, placed.keyValues().keyPanels());
+    BulkArrays.writeFloats(out, placed.keyValues().valuePanels());
+    BulkArrays.writeFloats(out, placed.keyValues().keyNorms());
+  }
+
+  private static PlacedKeyValues readKeyValues(Input in) {
+    return new PlacedKeyValues(
+        readBlock(in),
+        new KeyValueBlock(
+            readLayout(in),
+            in.readInt(),
+            BulkArrays.readFloats(in),
+            BulkArrays.readFloats(in),
+            BulkArrays.readFloats(in)));
+  }
+
+  private static void writeRows(Output out, AttentionRows rows) {
+    writeBlock(out, rows.block());
+    BulkArrays.writeFloats(out, rows.output());
+    BulkArrays.writeFloats(out, rows.logSumExp());
+  }
+
+  private static AttentionRows readRows(Input in) {
+    return new AttentionRows(readBlock(in), BulkArrays.readFloats(in), BulkArrays.readFloats(in));
+  }
+}

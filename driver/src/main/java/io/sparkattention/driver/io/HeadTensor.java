@@ -1,0 +1,105 @@
+package io.sparkattention.driver.io;
+
+import io.sparkattention.driver.InvalidInputException;
+import io.sparkattention.partitioning.Block;
+import java.io.Serializable;
+import java.util.OptionalInt;
+import org.apache.hadoop.fs.FSDataInputStream;
+
+/**
+ * A tensor of queries, keys or values in one of its two forms: [batch, heads, tokens, headDim], or
+ * [batch, tokens, heads · headDim].
+ *
+ * @param rank 4 or 3
+ */
+record HeadTensor(
+    SafetensorsFile.Tensor tensor, int rank, int batch, int heads, long tokens, int headDim)
+    implements Serializable {
+
+  /** Receives the numbers of one head and row. */
+  @FunctionalInterface
+  interface RowConsumer {
+    void put(int head, int row, float[] source, int offset);
+  }
+
+  /**
+   * Looks at the shape of a tensor.
+   *
+   * @param heads number of heads, needed for rank 3
+   * @param option the option that gives it, for messages
+   */
+  static HeadTensor of(SafetensorsFile file, String name, OptionalInt heads, String option) {
+    SafetensorsFile.Tensor tensor = file.tensor(name);
+    if (!tensor.type().isFloat()) {
+      throw invalid(file, tensor, "type " + tensor.type(), "F32, F16, BF16 or F64; convert it");
+    }
+    for (long size : tensor.shape()) {
+      if (size == 0) {
+        throw invalid(file, tensor, "shape " + tensor.shape(), "at least 1 on each axis");
+      }
+    }
+    if (tensor.rank() == 4) {
+      return fourAxes(file, tensor, heads, option);
+    }
+    if (tensor.rank() != 3) {
+      throw invalid(
+          file,
+          tensor,
+          "shape " + tensor.shape(),
+          "[batch, heads, tokens, headDim] or [batch, tokens, heads·headDim]");
+    }
+    int count =
+        heads.orElseThrow(
+            () ->
+                new InvalidInputException(
+                    "Missing %s: tensor '%s' in '%s' has shape %s, which does not tell the number of heads; give %s N"
+                        .formatted(option, name, file.name(), tensor.shape(), option)));
+    long width = tensor.size(2);
+    if (width % count != 0) {
+      throw invalid(
+          file, tensor, "rows of " + width + " numbers", "a multiple of " + option + " " + count);
+    }
+    int batch = Math.toIntExact(tensor.size(0));
+    return new HeadTensor(tensor, 3, batch, count, tensor.size(1), Math.toIntExact(width / count));
+  }
+
+  private static HeadTensor fourAxes(
+      SafetensorsFile file, SafetensorsFile.Tensor tensor, OptionalInt heads, String option) {
+    if (heads.isPresent() && heads.getAsInt() != tensor.size(1)) {
+      throw invalid(
+          file, tensor, tensor.size(1) + " heads", heads.getAsInt() + " as " + option + " says");
+    }
+    return new HeadTensor(
+        tensor,
+        4,
+        Math.toIntExact(tensor.size(0)),
+        Math.toIntExact(tensor.size(1)),
+        tensor.size(2),
+        Math.toIntExact(tensor.size(3)));
+  }
+
+  private static InvalidInputException invalid(
+      SafetensorsFile file, SafetensorsFile.Tensor tensor, String found, String expected) {
+    return new InvalidInputException(
+        "Invalid tensor '%s' in '%s': found %s, expected %s"
+            .formatted(tensor.name(), file.name(), found, expected));
+  }
+
+  /** Reads the rows of a block; its sequence is the index in the batch. */
+  void read(SafetensorsFile file, FSDataInputStream in, Block block, RowConsumer rows) {
+    int headsAtOnce = rank == 4 ? 1 : heads;
+    float[] buffer = new float[Math.multiplyExact(block.tokens(), headsAtOnce * headDim)];
+    for (int head = 0; head < heads; head += headsAtOnce) {
+      long firstRow =
+          rank == 4
+              ? ((long) block.sequence() * heads + head) * tokens + block.start()
+              : block.sequence() * tokens + block.start();
+      file.read(in, tensor, firstRow * headsAtOnce * headDim, buffer, 0, buffer.length);
+      for (int row = 0; row < block.tokens(); row++) {
+        for (int h = 0; h < headsAtOnce; h++) {
+          rows.put(head + h, row, buffer, (row * headsAtOnce + h) * headDim);
+        }
+      }
+    }
+  }
+}

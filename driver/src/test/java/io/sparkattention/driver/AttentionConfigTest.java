@@ -1,0 +1,136 @@
+package io.sparkattention.driver;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.sparkattention.driver.AttentionConfig.ExchangeKind;
+import io.sparkattention.driver.AttentionConfig.Key;
+import io.sparkattention.partitioning.AttentionMask;
+import io.sparkattention.partitioning.BlockAssignment;
+import io.sparkattention.partitioning.CausalAlignment;
+import java.util.Map;
+import org.apache.spark.SparkConf;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class AttentionConfigTest {
+  /** Without the system properties of this JVM. */
+  private final SparkConf conf = new SparkConf(false);
+
+  @Test
+  void defaults() {
+    AttentionConfig config = AttentionConfig.resolve(Map.of(), conf);
+    assertThat(config.mask()).isEqualTo(AttentionMask.full());
+    assertThat(config.causalAlignment()).isEqualTo(CausalAlignment.TOP_LEFT);
+    assertThat(config.scale()).isEmpty();
+    assertThat(config.exchange()).isEqualTo(ExchangeKind.AUTO);
+    assertThat(config.assignment()).isEmpty();
+    assertThat(config.blockTokens()).isEqualTo(2048);
+    assertThat(config.shards()).isEmpty();
+    assertThat(config.numHeads()).isEmpty();
+    assertThat(config.numKeyValueHeads()).isEmpty();
+    assertThat(config.kernel()).isEqualTo("auto");
+  }
+
+  @Test
+  void everyKeyIsReadFromSparksConfiguration() {
+    conf.set("spark.attention.mask", "sliding-window:7,2")
+        .set("spark.attention.causalAlignment", "bottom-right")
+        .set("spark.attention.scale", "0.25")
+        .set("spark.attention.exchange", "reduce")
+        .set("spark.attention.assignment", "zigzag")
+        .set("spark.attention.blockTokens", "65536")
+        .set("spark.attention.shards", "12")
+        .set("spark.attention.numHeads", "8")
+        .set("spark.attention.numKvHeads", "2")
+        .set("spark.attention.kernel", "scalar")
+        .set("spark.app.name", "not ours");
+    AttentionConfig config = AttentionConfig.resolve(Map.of(), conf);
+    assertThat(config.mask()).isEqualTo(AttentionMask.slidingWindow(7, 2));
+    assertThat(config.causalAlignment()).isEqualTo(CausalAlignment.BOTTOM_RIGHT);
+    assertThat(config.scale()).hasValue(0.25);
+    assertThat(config.exchange()).isEqualTo(ExchangeKind.REDUCE);
+    assertThat(config.assignment()).contains(BlockAssignment.ZIGZAG);
+    assertThat(config.blockTokens()).isEqualTo(65_536);
+    assertThat(config.shards()).hasValue(12);
+    assertThat(config.numHeads()).hasValue(8);
+    assertThat(config.numKeyValueHeads()).hasValue(2);
+    assertThat(config.kernel()).isEqualTo("scalar");
+  }
+
+  @Test
+  void anOptionGoesBeforeTheConfigurationBeforeTheDefault() {
+    conf.set("spark.attention.blockTokens", "64").set("spark.attention.shards", "5");
+    AttentionConfig config = AttentionConfig.resolve(Map.of(Key.SHARDS, "9"), conf);
+    assertThat(config.shards()).hasValue(9);
+    assertThat(config.blockTokens()).isEqualTo(64);
+    assertThat(config.mask()).isEqualTo(AttentionMask.full());
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "blokTokens, blockTokens",
+    "block-tokens, blockTokens",
+    "Mask, mask",
+    "heads, shards",
+    "numKVHeads, numKvHeads",
+    "causalAlignement, causalAlignment"
+  })
+  void anUnknownKeyNamesTheNearest(String unknown, String nearest) {
+    conf.set(AttentionConfig.PREFIX + unknown, "1");
+    assertThatThrownBy(() -> AttentionConfig.resolve(Map.of(), conf))
+        .isInstanceOf(InvalidInputException.class)
+        .hasMessage(
+            "Unknown configuration key 'spark.attention.%s': did you mean 'spark.attention.%s'?"
+                .formatted(unknown, nearest));
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          MASK | diagonal | full, causal or sliding-window:LEFT[,RIGHT] with LEFT and RIGHT from 0
+          MASK | sliding-window:x | full, causal or sliding-window:LEFT[,RIGHT] with LEFT and RIGHT from 0
+          CAUSAL_ALIGNMENT | left | top-left or bottom-right
+          SCALE | big | a number between -1e30 and 1e30
+          SCALE | NaN | a number between -1e30 and 1e30
+          SCALE | 1e999 | a number between -1e30 and 1e30
+          EXCHANGE | rings | auto, ring or reduce
+          ASSIGNMENT | random | contiguous, zigzag, striped or balanced
+          BLOCK_TOKENS | 0 | a whole number from 1 to 65536
+          BLOCK_TOKENS | 65537 | a whole number from 1 to 65536
+          BLOCK_TOKENS | 2k | a whole number from 1 to 65536
+          SHARDS | -1 | a whole number from 1 to 100000
+          SHARDS | 1.5 | a whole number from 1 to 100000
+          NUM_HEADS | 0 | a whole number from 1 to 65536
+          NUM_KV_HEADS | '' | a whole number from 1 to 65536
+          NUM_HEADS | 65537 | a whole number from 1 to 65536
+          KERNEL | cuda | auto, vector or scalar
+          """)
+  void aWrongValueNamesWhereItStandsAndWhatIsExpected(Key key, String value, String expected) {
+    String reason = ": found '%s', expected %s".formatted(value, expected);
+    assertThatThrownBy(() -> AttentionConfig.resolve(Map.of(key, value), conf))
+        .isInstanceOf(InvalidInputException.class)
+        .hasMessage("Invalid " + key.option() + reason);
+    conf.set(AttentionConfig.PREFIX + key.text(), value);
+    assertThatThrownBy(() -> AttentionConfig.resolve(Map.of(), conf))
+        .isInstanceOf(InvalidInputException.class)
+        .hasMessage("Invalid " + AttentionConfig.PREFIX + key.text() + reason);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"barrier", "heads", "broadcast"})
+  void exchangesToComeAreRefused(String exchange) {
+    assertThatThrownBy(() -> AttentionConfig.resolve(Map.of(Key.EXCHANGE, exchange), conf))
+        .isInstanceOf(InvalidInputException.class)
+        .hasMessage("Cannot use exchange '" + exchange + "': not supported yet");
+  }
+
+  @ParameterizedTest
+  @CsvSource({"NUM_KV_HEADS, --num-kv-heads", "BLOCK_TOKENS, --block-tokens", "MASK, --mask"})
+  void optionsAreSpelledAsOnTheCommandLine(Key key, String option) {
+    assertThat(key.option()).isEqualTo(option);
+  }
+}

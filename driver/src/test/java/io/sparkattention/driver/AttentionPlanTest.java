@@ -1,0 +1,111 @@
+package io.sparkattention.driver;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.sparkattention.driver.AttentionConfig.ExchangeKind;
+import io.sparkattention.driver.AttentionConfig.Key;
+import io.sparkattention.kernels.AttentionState;
+import io.sparkattention.kernels.HeadLayout;
+import io.sparkattention.partitioning.BlockAssignment;
+import java.util.List;
+import java.util.Map;
+import org.apache.spark.SparkConf;
+import org.junit.jupiter.api.Test;
+
+class AttentionPlanTest {
+  private static final HeadLayout LAYOUT = new HeadLayout(8, 2, 64, 64);
+  private static final int SLOTS = 4;
+
+  private static AttentionPlan plan(
+      HeadLayout layout, Map<Key, String> options, SequenceShape... sequences) {
+    AttentionConfig config = AttentionConfig.resolve(options, new SparkConf(false));
+    return new AttentionPlan(layout, List.of(sequences), config, SLOTS);
+  }
+
+  private static SequenceShape sequence(long queries, long keys) {
+    return new SequenceShape("s", 0, queries, keys);
+  }
+
+  @Test
+  void isPrintable() {
+    assertThat(plan(LAYOUT, Map.of(Key.MASK, "causal"), sequence(10_000, 10_000)))
+        .hasToString(
+            """
+            sequences    1, 10,000 queries × 10,000 keys
+            heads        8 over 2 key/value heads, headDim 64, valueDim 64
+            mask         causal, 50,005,000 visible pairs, 1.024e+11 FLOPs
+            blocks       5 query and 5 key blocks of 2048 tokens
+            exchange     ring (moves at most 30.7 MB; rejected reduce: 497.9 MB)
+            shards       4, balanced, skew 1.316, 4 fetch units of up to 16.8 MB
+            """);
+  }
+
+  @Test
+  void autoTakesTheRingWhereQueriesAreAsManyAsKeys() {
+    AttentionPlan plan = plan(LAYOUT, Map.of(), sequence(50_000, 50_000));
+    assertThat(plan.exchange()).isEqualTo(ExchangeKind.RING);
+    assertThat(plan.toString()).containsPattern("ring \\(moves at most .* MB; rejected reduce: ");
+  }
+
+  @Test
+  void autoTakesReduceWhereQueriesAreFew() {
+    AttentionPlan plan = plan(LAYOUT, Map.of(), sequence(10, 50_000));
+    assertThat(plan.exchange()).isEqualTo(ExchangeKind.REDUCE);
+    assertThat(plan.toString()).containsPattern("reduce \\(moves at most .* MB; rejected ring: ");
+  }
+
+  @Test
+  void whatIsAskedForIsTaken() {
+    Map<Key, String> options = Map.of(Key.EXCHANGE, "reduce", Key.SHARDS, "9");
+    AttentionPlan plan = plan(LAYOUT, options, sequence(50_000, 50_000));
+    assertThat(plan.exchange()).isEqualTo(ExchangeKind.REDUCE);
+    assertThat(plan.shards()).isEqualTo(9);
+    assertThat(plan.toString()).contains("reduce (asked for)");
+  }
+
+  @Test
+  void shardsAreTheSlotsAndUnequalWorkIsBalanced() {
+    AttentionPlan full = plan(LAYOUT, Map.of(), sequence(9_000, 9_000));
+    assertThat(full.shards()).isEqualTo(SLOTS);
+    assertThat(full.assignment()).isEqualTo(BlockAssignment.CONTIGUOUS);
+    Map<Key, String> causal = Map.of(Key.MASK, "causal");
+    assertThat(plan(LAYOUT, causal, sequence(9_000, 9_000)).assignment())
+        .isEqualTo(BlockAssignment.BALANCED);
+    assertThat(plan(LAYOUT, Map.of(), sequence(9_000, 9_000), sequence(3, 3)).assignment())
+        .isEqualTo(BlockAssignment.BALANCED);
+  }
+
+  @Test
+  void tooManyLeavesAreRefused() {
+    Map<Key, String> options = Map.of(Key.BLOCK_TOKENS, "1");
+    HeadLayout small = new HeadLayout(1, 1, 1, 1);
+    assertThat(plan(small, options, sequence(1, AttentionState.MAX_LEAVES)).keyRuns()).isNotEmpty();
+    assertThatThrownBy(() -> plan(small, options, sequence(1, AttentionState.MAX_LEAVES + 1L)))
+        .isInstanceOf(InvalidInputException.class)
+        .hasMessage(
+            "Cannot merge 65537 key blocks of sequence 's' exactly: expected at most 65536,"
+                + " raise --block-tokens");
+  }
+
+  /** No memory could list the blocks. */
+  @Test
+  void tooManyLeavesAreRefusedBeforeTheyAreListed() {
+    assertThatThrownBy(
+            () -> plan(LAYOUT, Map.of(Key.BLOCK_TOKENS, "1"), sequence(1L << 50, 1L << 50)))
+        .isInstanceOf(InvalidInputException.class)
+        .hasMessageContaining("1125899906842624 key blocks");
+  }
+
+  @Test
+  void aBlockThatNoArrayHoldsIsRefused() {
+    HeadLayout wide = new HeadLayout(64, 64, 512, 512);
+    Map<Key, String> options = Map.of(Key.BLOCK_TOKENS, "65536");
+    assertThatThrownBy(() -> plan(wide, options, sequence(100_000, 100_000)))
+        .isInstanceOf(InvalidInputException.class)
+        .hasMessage(
+            "Cannot hold a block of 65536 tokens × 64 heads × 528 in an array: expected at most"
+                + " 2^31, lower --block-tokens");
+    assertThat(plan(wide, options, sequence(1_000, 1_000)).queryBlocks()).hasSize(1);
+  }
+}

@@ -1,0 +1,164 @@
+package io.sparkattention.driver;
+
+import io.sparkattention.driver.io.DataType;
+import io.sparkattention.kernels.AttentionKernel;
+import io.sparkattention.kernels.AttentionKernels;
+import io.sparkattention.kernels.AttentionState;
+import io.sparkattention.kernels.HeadLayout;
+import io.sparkattention.kernels.KeyValueBlock;
+import io.sparkattention.kernels.QueryBlock;
+import io.sparkattention.kernels.ReferenceAttention;
+import io.sparkattention.kernels.VisibleKeys;
+import io.sparkattention.partitioning.AttentionMask;
+import io.sparkattention.partitioning.Block;
+import io.sparkattention.partitioning.BlockGrid;
+import io.sparkattention.partitioning.CausalAlignment;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+
+/**
+ * Random queries, keys and values of one sequence, and what attention has to make of them.
+ *
+ * @param seed where the numbers come from, for messages
+ * @param query [numHeads, queries, keyDim]
+ * @param key [numKeyValueHeads, keys, keyDim]
+ * @param value [numKeyValueHeads, keys, valueDim]
+ */
+@SuppressWarnings(
+    "ArrayRecordComponent") // the arrays are read and, in some tests, written in place
+record RandomSequence(
+    long seed,
+    HeadLayout layout,
+    int queries,
+    int keys,
+    float[] query,
+    float[] key,
+    float[] value) {
+
+  /** Normally distributed numbers. */
+  static RandomSequence of(long seed, HeadLayout layout, int queries, int keys) {
+    Random random = new Random(seed);
+    return new RandomSequence(
+        seed,
+        layout,
+        queries,
+        keys,
+        normal(random, layout.numHeads() * queries * layout.keyDim()),
+        normal(random, layout.numKeyValueHeads() * keys * layout.keyDim()),
+        normal(random, layout.numKeyValueHeads() * keys * layout.valueDim()));
+  }
+
+  /** A batch: sequences of one shape, their seeds counted from the given one. */
+  static List<RandomSequence> batch(
+      int batch, long seed, HeadLayout layout, int queries, int keys) {
+    List<RandomSequence> sequences = new ArrayList<>();
+    for (int b = 0; b < batch; b++) {
+      sequences.add(of(seed + b, layout, queries, keys));
+    }
+    return sequences;
+  }
+
+  private static float[] normal(Random random, int count) {
+    float[] x = new float[count];
+    for (int i = 0; i < count; i++) {
+      x[i] = (float) random.nextGaussian();
+    }
+    return x;
+  }
+
+  /** The same sequence with arrays of its own. */
+  RandomSequence copy() {
+    return new RandomSequence(
+        seed, layout, queries, keys, query.clone(), key.clone(), value.clone());
+  }
+
+  /** The numbers that a file of the given element type holds. */
+  RandomSequence rounded(DataType type) {
+    return new RandomSequence(
+        seed,
+        layout,
+        queries,
+        keys,
+        rounded(type, query),
+        rounded(type, key),
+        rounded(type, value));
+  }
+
+  private static float[] rounded(DataType type, float[] exact) {
+    ByteBuffer bytes = ByteBuffer.allocate(exact.length * type.bytes());
+    type.encode(exact, 0, exact.length, bytes);
+    float[] rounded = new float[exact.length];
+    type.decode(bytes.flip(), rounded, 0, rounded.length);
+    return rounded;
+  }
+
+  /** The formula in float64. */
+  ReferenceAttention.Result reference(AttentionMask mask, CausalAlignment alignment) {
+    long offset = alignment.offset(queries, keys);
+    double scale = 1 / Math.sqrt(layout.keyDim());
+    return ReferenceAttention.attend(
+        layout, query, key, value, scale, (i, j) -> sees(mask, i, j, offset));
+  }
+
+  private static boolean sees(AttentionMask mask, int query, int key, long offset) {
+    Block one = new Block(0, query, query + 1L);
+    Block other = new Block(0, key, key + 1L);
+    return mask.visiblePairs(one, other, offset) == 1;
+  }
+
+  /** What one thread computes from this sequence alone, without a cluster: all bits count. */
+  Attended alone(AttentionMask mask, int blockTokens) {
+    Attended result = new Attended(layout, queries);
+    BlockGrid grid = new BlockGrid(blockTokens);
+    AttentionKernel kernel = AttentionKernels.auto().kernel();
+    for (Block q : grid.blocks(0, 0, queries)) {
+      AttentionState state = new AttentionState(layout.numHeads(), q.tokens(), layout.valueDim());
+      for (Block k : grid.blocks(0, 0, keys)) {
+        int[] from = new int[q.tokens()];
+        int[] to = new int[q.tokens()];
+        mask.visibleKeys(q, k, 0, from, to);
+        kernel.fold(pack(q), packKeyValues(k), new VisibleKeys(from, to), state);
+      }
+      for (int head = 0; head < layout.numHeads(); head++) {
+        for (int row = 0; row < q.tokens(); row++) {
+          int index = head * queries + (int) q.start() + row;
+          result.logSumExp()[index] =
+              state.finish(head, row, result.output(), index * layout.valueDim());
+        }
+      }
+    }
+    return result;
+  }
+
+  private QueryBlock pack(Block block) {
+    double scale = 1 / Math.sqrt(layout.keyDim());
+    QueryBlock.Packer packer = new QueryBlock.Packer(layout, block.tokens(), scale);
+    for (int head = 0; head < layout.numHeads(); head++) {
+      for (int row = 0; row < block.tokens(); row++) {
+        int index = head * queries + (int) block.start() + row;
+        packer.put(head, row, query, index * layout.keyDim());
+      }
+    }
+    return packer.pack();
+  }
+
+  private KeyValueBlock packKeyValues(Block block) {
+    KeyValueBlock.Packer packer = new KeyValueBlock.Packer(layout, block.tokens());
+    for (int head = 0; head < layout.numKeyValueHeads(); head++) {
+      for (int row = 0; row < block.tokens(); row++) {
+        int index = head * keys + (int) block.start() + row;
+        packer.putKey(head, row, key, index * layout.keyDim());
+        packer.putValue(head, row, value, index * layout.valueDim());
+      }
+    }
+    return packer.pack();
+  }
+
+  /** For messages: what is needed to draw the same numbers again. */
+  @Override
+  public String toString() {
+    return "seed %d, %s, %d queries × %d keys".formatted(seed, layout, queries, keys);
+  }
+}

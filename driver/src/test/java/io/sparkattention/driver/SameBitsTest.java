@@ -1,0 +1,138 @@
+package io.sparkattention.driver;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.sparkattention.driver.AttentionConfig.Key;
+import io.sparkattention.driver.io.DataType;
+import io.sparkattention.kernels.HeadLayout;
+import io.sparkattention.partitioning.AttentionMask;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.EnumMap;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** The result depends on the input, the mask and the block size alone, to the bit. */
+class SameBitsTest {
+  private static final HeadLayout LAYOUT = new HeadLayout(2, 2, 64, 64);
+  private static final int TOKENS = 3_000;
+  private static final int BLOCK_TOKENS = 256;
+  private static final RandomSequence SEQUENCE = RandomSequence.of(51, LAYOUT, TOKENS, TOKENS);
+
+  @TempDir private static Path folder;
+  private static AttentionFiles files;
+  private static Path in;
+
+  /** SHA-256 of the one output file that there may be. */
+  private static String expectedHash;
+
+  /** What that file holds. */
+  private static Attended expected;
+
+  @BeforeAll
+  static void runOnce() throws IOException {
+    files = new AttentionFiles(LocalSession.get());
+    in = folder.resolve("in.safetensors");
+    Path out = folder.resolve("out.safetensors");
+    files.writeTensors(in, DataType.F32, 4, List.of(SEQUENCE));
+    files.attend(in, out, options("causal", BLOCK_TOKENS, 1));
+    expectedHash = hash(out);
+    expected = files.readTensors(out, LAYOUT).get(0);
+    expected.assertSameBits(SEQUENCE.alone(AttentionMask.causal(), BLOCK_TOKENS), SEQUENCE);
+  }
+
+  private static Map<Key, String> options(String mask, int blockTokens, int shards) {
+    Map<Key, String> options = new EnumMap<>(Key.class);
+    options.put(Key.MASK, mask);
+    options.put(Key.BLOCK_TOKENS, Integer.toString(blockTokens));
+    options.put(Key.SHARDS, Integer.toString(shards));
+    return options;
+  }
+
+  private static String hash(Path file) throws IOException {
+    try {
+      MessageDigest sha = MessageDigest.getInstance("SHA-256");
+      return HexFormat.of().formatHex(sha.digest(Files.readAllBytes(file)));
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  /** 12 blocks: the last row has more shards than blocks. */
+  @ParameterizedTest
+  @CsvSource({
+    "1, ring",
+    "1, reduce",
+    "3, ring",
+    "3, reduce",
+    "7, ring",
+    "7, reduce",
+    "16, ring",
+    "16, reduce"
+  })
+  void oneHashForEveryShardCountExchangeAndAssignment(int shards, String exchange)
+      throws IOException {
+    for (String assignment : List.of("contiguous", "zigzag", "striped", "balanced")) {
+      Path out = folder.resolve(shards + exchange + assignment + AttentionFiles.SAFETENSORS);
+      Map<Key, String> options = options("causal", BLOCK_TOKENS, shards);
+      options.put(Key.EXCHANGE, exchange);
+      options.put(Key.ASSIGNMENT, assignment);
+      AttentionReport report = files.attend(in, out, options);
+      assertThat(hash(out))
+          .as("%d shards, %s, %s, %s", shards, exchange, assignment, SEQUENCE)
+          .isEqualTo(expectedHash);
+      assertThat(report.assignment()).isEqualTo(assignment);
+      assertThat(report.shards()).isEqualTo(shards);
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"1, 5, ring", "4, 3, reduce"})
+  void aShuffledTableHasTheSameBits(int fileCount, int shards, String exchange) {
+    Path table = folder.resolve("table" + fileCount);
+    files.writeTable(table, fileCount, "string", Map.of("s", SEQUENCE));
+    Path out = folder.resolve("attended" + fileCount);
+    Map<Key, String> options = options("causal", BLOCK_TOKENS, shards);
+    options.put(Key.EXCHANGE, exchange);
+    options.put(Key.NUM_HEADS, "2");
+    files.attend(table, out, options);
+    files.readTable(out, LAYOUT).get(0).assertSameBits(expected, SEQUENCE);
+  }
+
+  @Test
+  void theScalarKernelHasTheSameBits() throws IOException {
+    Path out = folder.resolve("scalar.safetensors");
+    Map<Key, String> options = options("causal", BLOCK_TOKENS, 2);
+    options.put(Key.KERNEL, "scalar");
+    assertThat(files.attend(in, out, options).kernel()).isEqualTo("scalar");
+    assertThat(hash(out)).as("%s", SEQUENCE).isEqualTo(expectedHash);
+  }
+
+  /** Fewer rows than shards, a single token among them, and blocks of a single token. */
+  @ParameterizedTest
+  @CsvSource({"1, 64, 5, ring", "1, 1, 3, reduce", "5, 1, 9, ring", "5, 2, 9, reduce"})
+  void fewerRowsThanShards(int tokens, int blockTokens, int shards, String exchange) {
+    HeadLayout layout = new HeadLayout(3, 1, 5, 7);
+    RandomSequence sequence = RandomSequence.of(61, layout, tokens, tokens);
+    String name = tokens + exchange;
+    Path small = folder.resolve(name + "-in.safetensors");
+    Path out = folder.resolve(name + "-out.safetensors");
+    files.writeTensors(small, DataType.F32, 4, List.of(sequence));
+    Map<Key, String> options = options("causal", blockTokens, shards);
+    options.put(Key.EXCHANGE, exchange);
+    files.attend(small, out, options);
+    files
+        .readTensors(out, layout)
+        .get(0)
+        .assertSameBits(sequence.alone(AttentionMask.causal(), blockTokens), sequence);
+  }
+}
