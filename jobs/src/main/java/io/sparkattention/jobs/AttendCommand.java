@@ -1,0 +1,196 @@
+package io.sparkattention.jobs;
+
+import io.sparkattention.driver.AttentionConfig;
+import io.sparkattention.driver.AttentionConfig.Key;
+import io.sparkattention.driver.AttentionInput;
+import io.sparkattention.driver.AttentionOutput;
+import io.sparkattention.driver.AttentionReport;
+import io.sparkattention.driver.DistributedAttention;
+import io.sparkattention.driver.InvalidInputException;
+import io.sparkattention.driver.io.DataType;
+import io.sparkattention.driver.io.ParquetInput;
+import io.sparkattention.driver.io.ParquetOutput;
+import io.sparkattention.driver.io.SafetensorsInput;
+import io.sparkattention.driver.io.SafetensorsOutput;
+import java.util.EnumMap;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import org.apache.hadoop.fs.Path;
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.types.DataTypes;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** Attention of the queries, keys and values in a safetensors file or a Parquet dataset. */
+@Command(
+    name = "attend",
+    description = "Exact attention of queries, keys and values, from file to file.")
+final class AttendCommand implements Callable<Integer> {
+  private static final String SAFETENSORS = ".safetensors";
+
+  @Spec private CommandSpec spec;
+
+  @Option(
+      names = "--input",
+      required = true,
+      description = "A .safetensors file with query, key, value; else a Parquet dataset.")
+  private String input;
+
+  @Option(
+      names = "--output",
+      required = true,
+      description = "A .safetensors file, or the folder of a Parquet dataset.")
+  private String output;
+
+  @Option(names = "--overwrite", description = "Replace an existing output.")
+  private boolean overwrite;
+
+  @Option(
+      names = "--mask",
+      description = "full, causal or sliding-window:LEFT[,RIGHT] (default: full).")
+  private String mask;
+
+  @Option(
+      names = "--causal-alignment",
+      description = "top-left or bottom-right: where the diagonal starts (default: top-left).")
+  private String causalAlignment;
+
+  @Option(names = "--scale", description = "Factor of the scores (default: 1/sqrt(headDim)).")
+  private String scale;
+
+  @Option(names = "--num-heads", description = "Query heads, where the shape does not tell.")
+  private String numHeads;
+
+  @Option(names = "--num-kv-heads", description = "Key/value heads (default: --num-heads).")
+  private String numKvHeads;
+
+  @Option(names = "--exchange", description = "auto, ring or reduce (default: auto).")
+  private String exchange;
+
+  @Option(
+      names = "--assignment",
+      description =
+          "contiguous, zigzag, striped or balanced (default: balanced where blocks differ in work).")
+  private String assignment;
+
+  @Option(names = "--block-tokens", description = "Tokens of a block (default: 2048).")
+  private String blockTokens;
+
+  @Option(names = "--shards", description = "Number of shards (default: the task slots).")
+  private String shards;
+
+  @Option(names = "--kernel", description = "auto, vector or scalar (default: auto).")
+  private String kernel;
+
+  @Option(names = "--dry-run", description = "Print the plan and stop.")
+  private boolean dryRun;
+
+  @Option(names = "--report", paramLabel = "DIR", description = "Leave DIR/report.json.")
+  private String report;
+
+  @Option(names = "--queries", hidden = true)
+  private String queries;
+
+  @Option(names = "--softcap", hidden = true)
+  private String softcap;
+
+  @Option(names = "--scores-output", hidden = true)
+  private String scoresOutput;
+
+  @Override
+  public Integer call() throws Exception {
+    refuse("--queries", queries);
+    refuse("--softcap", softcap);
+    refuse("--scores-output", scoresOutput);
+    requirePath("--input", input);
+    requirePath("--output", output);
+    requirePath("--report", report);
+    SparkSession spark = Sessions.open("attend");
+    AttentionConfig config = AttentionConfig.resolve(options(), spark.sparkContext().conf());
+    ReportFolder reports = new ReportFolder(report, spark);
+    DistributedAttention attention = new DistributedAttention(spark);
+    if (input.endsWith(SAFETENSORS)) {
+      SafetensorsInput tensors = SafetensorsInput.open(spark, input, config);
+      run(attention, tensors, config, output(spark, tensors), reports);
+    } else {
+      ParquetInput table = ParquetInput.open(spark, input, config);
+      run(attention, table, config, output(spark, table), reports);
+    }
+    return 0;
+  }
+
+  private static void refuse(String option, String value) {
+    if (value != null) {
+      throw new InvalidInputException("Cannot use " + option + ": not supported yet");
+    }
+  }
+
+  private static void requirePath(String option, String text) {
+    try {
+      if (text != null) {
+        new Path(text);
+      }
+    } catch (IllegalArgumentException e) {
+      throw new InvalidInputException(
+          "Invalid %s: found '%s', expected a path such as folder/name or hdfs://host/name"
+              .formatted(option, text),
+          e);
+    }
+  }
+
+  private Map<Key, String> options() {
+    Map<Key, String> options = new EnumMap<>(Key.class);
+    put(options, Key.MASK, mask);
+    put(options, Key.CAUSAL_ALIGNMENT, causalAlignment);
+    put(options, Key.SCALE, scale);
+    put(options, Key.NUM_HEADS, numHeads);
+    put(options, Key.NUM_KV_HEADS, numKvHeads);
+    put(options, Key.EXCHANGE, exchange);
+    put(options, Key.ASSIGNMENT, assignment);
+    put(options, Key.BLOCK_TOKENS, blockTokens);
+    put(options, Key.SHARDS, shards);
+    put(options, Key.KERNEL, kernel);
+    return options;
+  }
+
+  private static void put(Map<Key, String> options, Key key, String value) {
+    if (value != null) {
+      options.put(key, value);
+    }
+  }
+
+  private AttentionOutput output(SparkSession spark, SafetensorsInput from) {
+    return output.endsWith(SAFETENSORS)
+        ? new SafetensorsOutput(spark, output, overwrite, from.dataType(), from.rank())
+        : new ParquetOutput(spark, output, overwrite, DataTypes.LongType);
+  }
+
+  /** The rows of a table hold all heads of a token, as tensors of rank 3 do. */
+  private AttentionOutput output(SparkSession spark, ParquetInput from) {
+    return output.endsWith(SAFETENSORS)
+        ? new SafetensorsOutput(spark, output, overwrite, DataType.F32, 3)
+        : new ParquetOutput(spark, output, overwrite, from.sequenceIdType());
+  }
+
+  private void run(
+      DistributedAttention attention,
+      AttentionInput from,
+      AttentionConfig config,
+      AttentionOutput to,
+      ReportFolder reports)
+      throws Exception {
+    if (dryRun) {
+      spec.commandLine().getOut().print(attention.plan(from, config));
+      return;
+    }
+    AttentionReport result = attention.run(from, config, to);
+    reports.write(result);
+    spec.commandLine()
+        .getOut()
+        .printf(
+            "%s: %,d tokens, %.1f s attention, %.1f GFLOP/s%n",
+            output, result.tokens(), result.attentionSeconds(), result.gflops());
+  }
+}

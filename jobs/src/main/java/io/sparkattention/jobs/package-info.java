@@ -1,0 +1,2 @@
+/** One class per command of the command line. */
+package io.sparkattention.jobs;
