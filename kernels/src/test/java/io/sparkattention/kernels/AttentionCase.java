@@ -2,34 +2,47 @@ package io.sparkattention.kernels;
 
 import java.util.Random;
 
-/** One random attention problem of a single sequence and its ways through kernel and reference. */
-final class AttentionCase {
-  final HeadLayout layout;
-  final int queries;
-  final int keys;
-  final double scale;
+/** One attention problem of a single sequence and its ways through kernel and reference. */
+public final class AttentionCase {
+  public final HeadLayout layout;
+  public final int queries;
+  public final int keys;
+  public final double scale;
 
   /** [numHeads, queries, keyDim]. */
-  final float[] query;
+  public final float[] query;
 
   /** [numKeyValueHeads, keys, keyDim]. */
-  final float[] key;
+  public final float[] key;
 
   /** [numKeyValueHeads, keys, valueDim]. */
-  final float[] value;
+  public final float[] value;
 
-  AttentionCase(HeadLayout layout, int queries, int keys, long seed) {
-    this.layout = layout;
-    this.queries = queries;
-    this.keys = keys;
-    this.scale = 1 / Math.sqrt(layout.keyDim());
-    Random random = new Random(seed);
-    this.query = normal(random, layout.numHeads() * queries * layout.keyDim());
-    this.key = normal(random, layout.numKeyValueHeads() * keys * layout.keyDim());
-    this.value = normal(random, layout.numKeyValueHeads() * keys * layout.valueDim());
+  /** Unit-normal queries, keys and values. */
+  public AttentionCase(HeadLayout layout, int queries, int keys, long seed) {
+    this(layout, queries, keys, new Random(seed));
   }
 
-  static float[] normal(Random random, int count) {
+  private AttentionCase(HeadLayout layout, int queries, int keys, Random random) {
+    this(
+        layout,
+        normal(random, layout.numHeads() * queries * layout.keyDim()),
+        normal(random, layout.numKeyValueHeads() * keys * layout.keyDim()),
+        normal(random, layout.numKeyValueHeads() * keys * layout.valueDim()));
+  }
+
+  /** Given queries, keys and values; not copied. */
+  public AttentionCase(HeadLayout layout, float[] query, float[] key, float[] value) {
+    this.layout = layout;
+    this.queries = query.length / (layout.numHeads() * layout.keyDim());
+    this.keys = key.length / (layout.numKeyValueHeads() * layout.keyDim());
+    this.scale = 1 / Math.sqrt(layout.keyDim());
+    this.query = query;
+    this.key = key;
+    this.value = value;
+  }
+
+  public static float[] normal(Random random, int count) {
     float[] x = new float[count];
     for (int i = 0; i < count; i++) {
       x[i] = (float) random.nextGaussian();
@@ -37,7 +50,8 @@ final class AttentionCase {
     return x;
   }
 
-  QueryBlock queryBlock(int start, int end) {
+  /** Queries [start, end) packed. */
+  public QueryBlock queryBlock(int start, int end) {
     QueryBlock.Packer packer = new QueryBlock.Packer(layout, end - start, scale);
     for (int h = 0; h < layout.numHeads(); h++) {
       for (int row = start; row < end; row++) {
@@ -47,7 +61,8 @@ final class AttentionCase {
     return packer.pack();
   }
 
-  KeyValueBlock keyValueBlock(int start, int end) {
+  /** Keys and values [start, end) packed. */
+  public KeyValueBlock keyValueBlock(int start, int end) {
     KeyValueBlock.Packer packer = new KeyValueBlock.Packer(layout, end - start);
     for (int h = 0; h < layout.numKeyValueHeads(); h++) {
       for (int row = start; row < end; row++) {
@@ -59,7 +74,7 @@ final class AttentionCase {
   }
 
   /** Query i sees keys [from(i), to(i)) of the block [start, end). */
-  static VisibleKeys band(
+  public static VisibleKeys band(
       int queryStart, int queryEnd, int start, int end, int offset, int left, int right) {
     int[] from = new int[queryEnd - queryStart];
     int[] to = new int[queryEnd - queryStart];
@@ -84,7 +99,8 @@ final class AttentionCase {
     return state;
   }
 
-  ReferenceAttention.Result reference(int offset, long left, long right) {
+  /** Query i sees keys i + offset − left to i + offset + right. */
+  public ReferenceAttention.Result reference(int offset, long left, long right) {
     return ReferenceAttention.attend(
         layout,
         query,
@@ -114,12 +130,12 @@ final class AttentionCase {
    * likewise; the value sum adds its chain and a few rescales. With ε = 2^-24 the output is off by
    * at most (2 (keyDim + 2) · |score| + chain + 16) ε · max|v|.
    */
-  double relativeBound(int chain) {
+  public double relativeBound(int chain) {
     double maxScore = maxNorm(query, layout.keyDim()) * maxNorm(key, layout.keyDim()) * scale;
     return (2 * (layout.keyDim() + 2) * maxScore + chain + 16) * 0x1p-24;
   }
 
-  double maxValue() {
+  public double maxValue() {
     double max = 0;
     for (float v : value) {
       max = Math.max(max, Math.abs(v));

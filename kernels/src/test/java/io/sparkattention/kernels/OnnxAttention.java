@@ -4,145 +4,154 @@ import ai.onnxruntime.OnnxTensor;
 import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtSession;
-import java.io.ByteArrayOutputStream;
 import java.nio.FloatBuffer;
-import java.nio.charset.StandardCharsets;
+import java.nio.IntBuffer;
+import java.util.HashMap;
 import java.util.Map;
 
 /**
- * Attention as ONNX Runtime computes it on the CPU: a model of one node, the standard {@code
- * Attention} operator (opset 23). The model is a few protobuf fields, written here by the numbers
- * that onnx.proto gives them.
+ * Attention as ONNX Runtime computes it on one CPU thread: a model of one node, with its inputs in
+ * the layout that the operator prefers. Create it, run it as often as wanted, close it.
  */
-final class OnnxAttention {
-  private static final int OPSET = 23;
-  private static final int IR_VERSION = 10;
+public final class OnnxAttention implements AutoCloseable {
+  /** The domain of ONNX Runtime's own operators. */
+  private static final String MICROSOFT = "com.microsoft";
 
-  /** Values of TensorProto.DataType and AttributeProto.AttributeType. */
-  private static final int FLOAT_TENSOR = 1;
+  private final OrtEnvironment environment = OrtEnvironment.getEnvironment();
+  private final Map<String, OnnxTensor> inputs = new HashMap<>();
+  private final AttentionCase c;
 
-  private static final int FLOAT_ATTRIBUTE = 1;
-  private static final int INT_ATTRIBUTE = 2;
+  /** Whether rows are [tokens, heads · dim]; else [heads, tokens, dim]. */
+  private final boolean tokensFirst;
 
-  private OnnxAttention() {}
+  private final OrtSession session;
 
-  /** [numHeads, queries, valueDim]; under {@code causal}, query i sees the keys up to i. */
-  static float[] attend(AttentionCase c, boolean causal) throws OrtException {
-    long[] query = {1, c.layout.numHeads(), c.queries, c.layout.keyDim()};
-    long[] key = {1, c.layout.numKeyValueHeads(), c.keys, c.layout.keyDim()};
-    long[] value = {1, c.layout.numKeyValueHeads(), c.keys, c.layout.valueDim()};
-    long[] output = {1, c.layout.numHeads(), c.queries, c.layout.valueDim()};
-    byte[] model =
-        model(
-            node(causal, (float) c.scale),
-            new Message[] {floats("Q", query), floats("K", key), floats("V", value)},
-            floats("Y", output));
-    OrtEnvironment environment = OrtEnvironment.getEnvironment();
+  private OnnxAttention(AttentionCase c, boolean tokensFirst, OnnxModel model) throws OrtException {
+    this.c = c;
+    this.tokensFirst = tokensFirst;
+    putInput("Q", c.query, c.layout.numHeads(), c.queries, c.layout.keyDim());
+    putInput("K", c.key, c.layout.numKeyValueHeads(), c.keys, c.layout.keyDim());
+    putInput("V", c.value, c.layout.numKeyValueHeads(), c.keys, c.layout.valueDim());
     try (OrtSession.SessionOptions options = new OrtSession.SessionOptions()) {
       options.setIntraOpNumThreads(1);
-      try (OrtSession session = environment.createSession(model, options);
-          OnnxTensor q = tensor(environment, c.query, query);
-          OnnxTensor k = tensor(environment, c.key, key);
-          OnnxTensor v = tensor(environment, c.value, value);
-          OrtSession.Result result = session.run(Map.of("Q", q, "K", k, "V", v))) {
-        float[] found = new float[c.layout.numHeads() * c.queries * c.layout.valueDim()];
-        ((OnnxTensor) result.get(0)).getFloatBuffer().get(found);
-        return found;
-      }
+      options.setInterOpNumThreads(1);
+      session = environment.createSession(model.bytes(), options);
     }
   }
 
-  private static OnnxTensor tensor(OrtEnvironment environment, float[] data, long[] shape)
+  /**
+   * The standard operator {@code Attention} (opset 23): any heads. Under {@code causal}, query i
+   * sees the keys up to i.
+   */
+  public static OnnxAttention standard(AttentionCase c, boolean causal) throws OrtException {
+    HeadLayout layout = c.layout;
+    OnnxModel model =
+        new OnnxModel("", "Attention")
+            .input("Q", OnnxModel.FLOAT, 1, layout.numHeads(), c.queries, layout.keyDim())
+            .input("K", OnnxModel.FLOAT, 1, layout.numKeyValueHeads(), c.keys, layout.keyDim())
+            .input("V", OnnxModel.FLOAT, 1, layout.numKeyValueHeads(), c.keys, layout.valueDim())
+            .output("Y", 1, layout.numHeads(), c.queries, layout.valueDim())
+            .attribute("is_causal", causal ? 1L : 0L)
+            .attribute("scale", (float) c.scale);
+    return new OnnxAttention(c, false, model);
+  }
+
+  /** {@code MultiHeadAttention}: no mask, as many key/value heads as query heads. */
+  public static OnnxAttention multiHead(AttentionCase c) throws OrtException {
+    return new OnnxAttention(
+        c, true, tokensFirst(c, "MultiHeadAttention").output("Y", outputDims(c)));
+  }
+
+  /**
+   * {@code GroupQueryAttention}: any heads, query i sees keys i − {@code left} to i of as many keys
+   * as queries.
+   */
+  public static OnnxAttention groupQuery(AttentionCase c, int left) throws OrtException {
+    HeadLayout layout = c.layout;
+    OnnxModel model =
+        tokensFirst(c, "GroupQueryAttention")
+            .noInput()
+            .noInput()
+            .input("last_key", OnnxModel.INT32, 1)
+            .input("total_keys", OnnxModel.INT32, 1)
+            .output("Y", outputDims(c))
+            .output("present_key", 1, layout.numKeyValueHeads(), c.keys, layout.keyDim())
+            .output("present_value", 1, layout.numKeyValueHeads(), c.keys, layout.valueDim())
+            .attribute("kv_num_heads", layout.numKeyValueHeads());
+    if (left < c.keys) {
+      model.attribute("local_window_size", left + 1);
+    }
+    OnnxAttention attention = new OnnxAttention(c, true, model);
+    attention.putInput("last_key", c.keys - 1);
+    attention.putInput("total_keys", c.keys);
+    return attention;
+  }
+
+  private static OnnxModel tokensFirst(AttentionCase c, String operator) {
+    HeadLayout layout = c.layout;
+    return new OnnxModel(MICROSOFT, operator)
+        .input("Q", OnnxModel.FLOAT, 1, c.queries, layout.numHeads() * layout.keyDim())
+        .input("K", OnnxModel.FLOAT, 1, c.keys, layout.numKeyValueHeads() * layout.keyDim())
+        .input("V", OnnxModel.FLOAT, 1, c.keys, layout.numKeyValueHeads() * layout.valueDim())
+        .attribute("num_heads", layout.numHeads())
+        .attribute("scale", (float) c.scale);
+  }
+
+  private static long[] outputDims(AttentionCase c) {
+    return new long[] {1, c.queries, c.layout.numHeads() * c.layout.valueDim()};
+  }
+
+  /** Computes the output once and drops it. */
+  public void run() {
+    try {
+      session.run(inputs).close();
+    } catch (OrtException e) {
+      throw new IllegalStateException("Cannot run ONNX Runtime", e);
+    }
+  }
+
+  /** Computes the output: [numHeads, queries, valueDim]. */
+  public float[] output() {
+    try (OrtSession.Result result = session.run(inputs)) {
+      float[] found = new float[c.layout.numHeads() * c.queries * c.layout.valueDim()];
+      ((OnnxTensor) result.get(0)).getFloatBuffer().get(found);
+      return tokensFirst
+          ? swapped(found, c.queries, c.layout.numHeads(), c.layout.valueDim())
+          : found;
+    } catch (OrtException e) {
+      throw new IllegalStateException("Cannot run ONNX Runtime", e);
+    }
+  }
+
+  @Override
+  public void close() throws OrtException {
+    session.close();
+    inputs.values().forEach(OnnxTensor::close);
+  }
+
+  /** Rows [heads, tokens, dim] as a tensor in the operator's layout. */
+  private void putInput(String name, float[] rows, int heads, int tokens, int dim)
       throws OrtException {
-    return OnnxTensor.createTensor(environment, FloatBuffer.wrap(data), shape);
+    long[] dims =
+        tokensFirst ? new long[] {1, tokens, heads * dim} : new long[] {1, heads, tokens, dim};
+    float[] data = tokensFirst ? swapped(rows, heads, tokens, dim) : rows;
+    inputs.put(name, OnnxTensor.createTensor(environment, FloatBuffer.wrap(data), dims));
   }
 
-  /** ModelProto: ir_version, opset_import { version }, graph. */
-  private static byte[] model(Message node, Message[] inputs, Message output) {
-    Message graph = new Message().message(1, node).text(2, "attention");
-    for (Message input : inputs) {
-      graph.message(11, input);
-    }
-    graph.message(12, output);
-    return new Message()
-        .number(1, IR_VERSION)
-        .message(8, new Message().number(2, OPSET))
-        .message(7, graph)
-        .bytes();
+  private void putInput(String name, int value) throws OrtException {
+    inputs.put(
+        name,
+        OnnxTensor.createTensor(environment, IntBuffer.wrap(new int[] {value}), new long[] {1}));
   }
 
-  /** NodeProto: input, output, op_type, attribute. */
-  private static Message node(boolean causal, float scale) {
-    return new Message()
-        .text(1, "Q")
-        .text(1, "K")
-        .text(1, "V")
-        .text(2, "Y")
-        .text(4, "Attention")
-        .message(
-            5,
-            new Message().text(1, "is_causal").number(3, causal ? 1 : 0).number(20, INT_ATTRIBUTE))
-        .message(5, new Message().text(1, "scale").real(2, scale).number(20, FLOAT_ATTRIBUTE));
-  }
-
-  /** ValueInfoProto: name, type { tensor_type { elem_type, shape { dim { dim_value } } } }. */
-  private static Message floats(String name, long[] dims) {
-    Message shape = new Message();
-    for (long dim : dims) {
-      shape.message(1, new Message().number(1, dim));
-    }
-    Message tensor = new Message().number(1, FLOAT_TENSOR).message(2, shape);
-    return new Message().text(1, name).message(2, new Message().message(1, tensor));
-  }
-
-  /** A protobuf message under construction: every field is its number, its wire type, its data. */
-  private static final class Message {
-    private static final int VARINT = 0;
-    private static final int LENGTH_DELIMITED = 2;
-    private static final int FIXED_32 = 5;
-
-    private final ByteArrayOutputStream out = new ByteArrayOutputStream();
-
-    Message number(int field, long value) {
-      varint(field << 3 | VARINT);
-      varint(value);
-      return this;
-    }
-
-    Message real(int field, float value) {
-      varint(field << 3 | FIXED_32);
-      int bits = Float.floatToRawIntBits(value);
-      for (int shift = 0; shift < Integer.SIZE; shift += Byte.SIZE) {
-        out.write(bits >>> shift);
+  /** [a, b, dim] to [b, a, dim]. */
+  private static float[] swapped(float[] rows, int a, int b, int dim) {
+    float[] result = new float[rows.length];
+    for (int i = 0; i < a; i++) {
+      for (int j = 0; j < b; j++) {
+        System.arraycopy(rows, (i * b + j) * dim, result, (j * a + i) * dim, dim);
       }
-      return this;
     }
-
-    Message text(int field, String value) {
-      return delimited(field, value.getBytes(StandardCharsets.UTF_8));
-    }
-
-    Message message(int field, Message value) {
-      return delimited(field, value.bytes());
-    }
-
-    byte[] bytes() {
-      return out.toByteArray();
-    }
-
-    private Message delimited(int field, byte[] value) {
-      varint(field << 3 | LENGTH_DELIMITED);
-      varint(value.length);
-      out.writeBytes(value);
-      return this;
-    }
-
-    private void varint(long value) {
-      long rest = value;
-      for (; (rest & ~0x7fL) != 0; rest >>>= 7) {
-        out.write((int) (rest & 0x7f | 0x80));
-      }
-      out.write((int) rest);
-    }
+    return result;
   }
 }

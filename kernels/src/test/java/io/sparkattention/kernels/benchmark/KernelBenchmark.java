@@ -1,0 +1,121 @@
+package io.sparkattention.kernels.benchmark;
+
+import io.sparkattention.kernels.AttentionKernels;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+
+/**
+ * Makes the tables of the module's README, all in one process. System properties: {@code
+ * bench.quick} for the shapes of the gate only, in few rounds; {@code bench.tables} for some of the
+ * tables, by name, separated by commas.
+ */
+public final class KernelBenchmark {
+  private static final int[] GATE_TOKENS = {4096, 16384};
+  private static final int[] GATE_HEAD_DIMS = {64, 128};
+
+  /** From here on a round takes seconds and fewer of them do. */
+  private static final int LONG = 16384;
+
+  private static final int WARM_UP_TOKENS = 2048;
+  private static final double WARM_UP_SECONDS = 5;
+
+  private final boolean quick;
+  private final Report report = new Report();
+
+  /** Name to table, in the order of the report. */
+  private final Map<String, Runnable> tables = new LinkedHashMap<>();
+
+  private KernelBenchmark(boolean quick) {
+    this.quick = quick;
+    tables.put("gate", this::gate);
+  }
+
+  /**
+   * @param args the folder for this run's files, and the one that receives the text of a full run
+   */
+  public static void main(String[] args) throws IOException {
+    Path results = Path.of(args[0]);
+    boolean quick = Boolean.getBoolean("bench.quick");
+    String chosen = System.getProperty("bench.tables", "");
+    TorchContestant.configure(results.resolve("djl"));
+    KernelBenchmark benchmark = new KernelBenchmark(quick);
+    Set<String> names =
+        !chosen.isEmpty()
+            ? Set.of(chosen.split(","))
+            : quick ? Set.of("gate") : benchmark.tables.keySet();
+    benchmark.run(names);
+
+    Path text = results.resolve(fileName());
+    benchmark.report.writeText(text);
+    benchmark.report.writeSummary(results.resolve("summary.csv"));
+    if (!quick && names.containsAll(benchmark.tables.keySet())) {
+      Files.createDirectories(Path.of(args[1]));
+      Files.copy(text, Path.of(args[1]).resolve(fileName()), StandardCopyOption.REPLACE_EXISTING);
+    }
+  }
+
+  /** JDK and kernel, whose name tells the width of its vectors. */
+  private static String fileName() {
+    return "jdk%d-%s.txt"
+        .formatted(Runtime.version().feature(), AttentionKernels.auto().kernel().name());
+  }
+
+  private void run(Set<String> names) {
+    for (String name : names) {
+      if (!tables.containsKey(name)) {
+        throw new IllegalArgumentException(
+            "Invalid table: '%s' (expected some of %s)".formatted(name, tables.keySet()));
+      }
+    }
+    report.add(Machine.describe());
+    warmUp();
+    tables.forEach(
+        (name, table) -> {
+          if (names.contains(name)) {
+            table.run();
+          }
+        });
+  }
+
+  /**
+   * Until the kernel is compiled as it will stay, over masks and head sizes together: compiled for
+   * the first of them alone, it would be compiled again in the middle of the second.
+   */
+  private static void warmUp() {
+    List<KernelContestant> contestants =
+        Stream.of(Mask.FULL, Mask.CAUSAL)
+            .flatMap(
+                mask ->
+                    IntStream.of(GATE_HEAD_DIMS).mapToObj(d -> Shape.of(WARM_UP_TOKENS, d, mask)))
+            .map(s -> new KernelContestant(AttentionKernels.auto().kernel(), s.draw(), s.mask()))
+            .toList();
+    long begin = Clock.THREAD.nanos();
+    while ((Clock.THREAD.nanos() - begin) * 1e-9 < WARM_UP_SECONDS) {
+      contestants.forEach(KernelContestant::run);
+    }
+  }
+
+  private int rounds(int tokens) {
+    return tokens >= LONG ? quick ? 7 : 11 : quick ? 11 : 21;
+  }
+
+  private void gate() {
+    ShapeTable table = new ShapeTable(report);
+    for (int tokens : GATE_TOKENS) {
+      for (Mask mask : List.of(Mask.FULL, Mask.CAUSAL)) {
+        for (int headDim : GATE_HEAD_DIMS) {
+          table.measure(Shape.of(tokens, headDim, mask), rounds(tokens));
+        }
+      }
+    }
+    report.add("Gate\n\n" + table);
+  }
+}
