@@ -36,6 +36,11 @@ public final class KernelBenchmark {
   private KernelBenchmark(boolean quick) {
     this.quick = quick;
     tables.put("gate", this::gate);
+    tables.put("shapes", this::shapes);
+    tables.put("decode", this::decode);
+    tables.put("parts", this::parts);
+    tables.put("cliffs", this::cliffs);
+    tables.put("accuracy", this::accuracy);
   }
 
   /**
@@ -117,5 +122,44 @@ public final class KernelBenchmark {
       }
     }
     report.add("Gate\n\n" + table);
+  }
+
+  /** Head sizes that are no power of two, grouped heads, a window, short sequences. */
+  private void shapes() {
+    ShapeTable table = new ShapeTable(report);
+    for (Mask mask : List.of(Mask.FULL, Mask.CAUSAL)) {
+      for (int headDim : new int[] {32, 80, 96, 256}) {
+        table.measure(Shape.of(4096, headDim, mask), rounds(4096));
+      }
+      table.measure(Shape.of(32, 8, 2048, 128, mask), rounds(LONG));
+      for (int tokens : new int[] {128, 512}) {
+        table.measure(Shape.of(32, 32, tokens, 64, mask), rounds(tokens));
+      }
+    }
+    for (int headDim : GATE_HEAD_DIMS) {
+      table.measure(Shape.of(LONG, headDim, Mask.slidingWindow(1023)), rounds(LONG));
+    }
+    report.add("Other shapes\n\n" + table);
+  }
+
+  private void decode() {
+    report.add(
+        "A decode step: one query; bytes are those of the keys and values\n\n"
+            + DecodeTable.measure(GATE_HEAD_DIMS, rounds(LONG)));
+  }
+
+  private void parts() {
+    report.add(
+        "Parts beside the inner loops, one head, blocks of %d\n\n%s"
+            .formatted(
+                KernelContestant.BLOCK_TOKENS, PartsTable.measure(GATE_HEAD_DIMS, rounds(4096))));
+  }
+
+  private void cliffs() {
+    report.add("Neighbouring shapes\n\n" + CliffTable.measure(Mask.FULL));
+  }
+
+  private void accuracy() {
+    report.add("Distance from float64\n\n" + AccuracyTable.measure());
   }
 }
