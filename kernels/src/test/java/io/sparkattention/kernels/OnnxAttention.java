@@ -90,15 +90,16 @@ public final class OnnxAttention implements AutoCloseable {
   private static OnnxModel tokensFirst(AttentionCase c, String operator) {
     HeadLayout layout = c.layout;
     return new OnnxModel(MICROSOFT, operator)
-        .input("Q", OnnxModel.FLOAT, 1, c.queries, layout.numHeads() * layout.keyDim())
-        .input("K", OnnxModel.FLOAT, 1, c.keys, layout.numKeyValueHeads() * layout.keyDim())
-        .input("V", OnnxModel.FLOAT, 1, c.keys, layout.numKeyValueHeads() * layout.valueDim())
+        .input("Q", OnnxModel.FLOAT, 1, c.queries, (long) layout.numHeads() * layout.keyDim())
+        .input("K", OnnxModel.FLOAT, 1, c.keys, (long) layout.numKeyValueHeads() * layout.keyDim())
+        .input(
+            "V", OnnxModel.FLOAT, 1, c.keys, (long) layout.numKeyValueHeads() * layout.valueDim())
         .attribute("num_heads", layout.numHeads())
         .attribute("scale", (float) c.scale);
   }
 
   private static long[] outputDims(AttentionCase c) {
-    return new long[] {1, c.queries, c.layout.numHeads() * c.layout.valueDim()};
+    return new long[] {1, c.queries, (long) c.layout.numHeads() * c.layout.valueDim()};
   }
 
   /** Computes the output once and drops it. */
@@ -133,7 +134,9 @@ public final class OnnxAttention implements AutoCloseable {
   private void putInput(String name, float[] rows, int heads, int tokens, int dim)
       throws OrtException {
     long[] dims =
-        tokensFirst ? new long[] {1, tokens, heads * dim} : new long[] {1, heads, tokens, dim};
+        tokensFirst
+            ? new long[] {1, tokens, (long) heads * dim}
+            : new long[] {1, heads, tokens, dim};
     float[] data = tokensFirst ? swapped(rows, heads, tokens, dim) : rows;
     inputs.put(name, OnnxTensor.createTensor(environment, FloatBuffer.wrap(data), dims));
   }

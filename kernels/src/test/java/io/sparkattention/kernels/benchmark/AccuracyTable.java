@@ -2,6 +2,8 @@ package io.sparkattention.kernels.benchmark;
 
 import io.sparkattention.kernels.AttentionCase;
 import io.sparkattention.kernels.AttentionKernels;
+import io.sparkattention.kernels.Distribution;
+import io.sparkattention.kernels.Errors;
 import java.util.ArrayList;
 import java.util.List;
 

@@ -1,5 +1,7 @@
 package io.sparkattention.kernels.benchmark;
 
+import static io.sparkattention.kernels.benchmark.TextTable.number;
+
 import io.sparkattention.kernels.AttentionKernels;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -39,11 +41,14 @@ public final class KernelBenchmark {
     tables.put("shapes", this::shapes);
     tables.put("decode", this::decode);
     tables.put("parts", this::parts);
+    tables.put("scalar", this::scalar);
     tables.put("cliffs", this::cliffs);
     tables.put("accuracy", this::accuracy);
   }
 
   /**
+   * Makes the tables, prints them and writes them.
+   *
    * @param args the folder for this run's files, and the one that receives the text of a full run
    */
   public static void main(String[] args) throws IOException {
@@ -153,6 +158,24 @@ public final class KernelBenchmark {
         "Parts beside the inner loops, one head, blocks of %d\n\n%s"
             .formatted(
                 KernelContestant.BLOCK_TOKENS, PartsTable.measure(GATE_HEAD_DIMS, rounds(4096))));
+  }
+
+  /** What a JVM without the Vector API gets. */
+  private void scalar() {
+    TextTable table = new TextTable(1, "mask", "n", "headDim", "GFLOP/s", "of peak");
+    for (Mask mask : List.of(Mask.FULL, Mask.CAUSAL)) {
+      Shape shape = Shape.of(WARM_UP_TOKENS, 64, mask);
+      Contestant contestant =
+          new KernelContestant(AttentionKernels.named("scalar").kernel(), shape.draw(), mask);
+      Rounds measured = Interleaved.measure(List.of(contestant), rounds(LONG));
+      table.row(
+          mask.name(),
+          Integer.toString(shape.queries()),
+          Integer.toString(shape.layout().keyDim()),
+          number(measured.gflops(0, shape.flops()), 2),
+          number(100 * measured.peakShare(0, shape.flops()), 1) + " %");
+    }
+    report.add("The scalar kernel\n\n" + table);
   }
 
   private void cliffs() {

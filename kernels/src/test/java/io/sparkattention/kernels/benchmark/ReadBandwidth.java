@@ -11,6 +11,9 @@ final class ReadBandwidth implements Contestant {
   private static final int COUNT = 1 << 26;
 
   private final float[] data = new float[COUNT];
+
+  /** Keeps the sum alive. */
+  @SuppressWarnings("unused")
   private volatile float sink;
 
   @Override

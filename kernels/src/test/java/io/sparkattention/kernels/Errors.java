@@ -1,4 +1,4 @@
-package io.sparkattention.kernels.benchmark;
+package io.sparkattention.kernels;
 
 /**
  * Distances of a float32 output from the float64 one.

@@ -1,7 +1,5 @@
-package io.sparkattention.kernels.benchmark;
+package io.sparkattention.kernels;
 
-import io.sparkattention.kernels.AttentionCase;
-import io.sparkattention.kernels.HeadLayout;
 import java.util.Random;
 
 /** Inputs that are hard on the numbers in different ways; one head, unit-normal to begin with. */
