@@ -8,7 +8,8 @@ import jdk.incubator.vector.VectorSpecies;
  * nothing else. Efficiency is reported against this figure, measured in the same run.
  */
 public final class FmaPeak {
-  private static final VectorSpecies<Float> FLOATS = FloatVector.SPECIES_PREFERRED;
+  /** The kernel's: a second species in one JVM would spoil the profiles of both. */
+  private static final VectorSpecies<Float> FLOATS = VectorAttentionKernel.FLOATS;
 
   /**
    * Steps of a round, some 250 µs: so few rounds per second that C2 does not compile the loop over

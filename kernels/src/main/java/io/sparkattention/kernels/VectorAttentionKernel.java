@@ -10,7 +10,7 @@ import jdk.incubator.vector.VectorSpecies;
  * written inline, because on JDK 17 a method that returns a vector boxes it.
  */
 public final class VectorAttentionKernel extends AttentionKernel {
-  private static final VectorSpecies<Float> FLOATS = widest();
+  static final VectorSpecies<Float> FLOATS = widest();
   private static final VectorSpecies<Integer> INTS =
       VectorSpecies.of(int.class, FLOATS.vectorShape());
   private static final int L = FLOATS.length();
@@ -18,11 +18,38 @@ public final class VectorAttentionKernel extends AttentionKernel {
   /** Raw bits of 127f: for floats ≥ 0 the order of the bits as integers is that of the floats. */
   private static final int CLAMP_BITS = Float.floatToRawIntBits(Exp2.CLAMP);
 
+  /** Enough calls for the first compiler's profiles, too few for the second compiler. */
+  private static final int PROFILE_ROUNDS = 2000;
+
+  static {
+    mixProfiles();
+  }
+
   /** A vector wider than the 16 virtual lanes could not keep the order of the row sums. */
   private static VectorSpecies<Float> widest() {
     return FloatVector.SPECIES_PREFERRED.length() > LANES
         ? FloatVector.SPECIES_512
         : FloatVector.SPECIES_PREFERRED;
+  }
+
+  /**
+   * Runs every kind of vector operation in turn before any of them is hot. Without it C2 compiles
+   * the Vector API's shared lookup of operators while it has seen the fused multiply-add alone, and
+   * the other kinds then run into its class checks. On JDK 17 the traps count for every place that
+   * inlines the lookup: a kernel of many operations exceeds the limit, its receivers become virtual
+   * calls and its vectors objects, and it runs at half its speed for the life of the JVM.
+   */
+  private static void mixProfiles() {
+    float[] x = new float[2 * LANES];
+    for (int i = 0; i < PROFILE_ROUNDS; i++) {
+      FloatVector a = FloatVector.fromArray(FLOATS, x, i % L);
+      FloatVector b = FloatVector.broadcast(FLOATS, 0.5f);
+      IntVector n = a.fma(b, b).add(a).sub(b).reinterpretAsInts();
+      n = n.min(IntVector.broadcast(INTS, CLAMP_BITS)).max(IntVector.broadcast(INTS, 0));
+      n = n.add(n.lanewise(VectorOperators.LSHL, 1));
+      x[0] = n.reduceLanes(VectorOperators.MAX) & n.reduceLanes(VectorOperators.MIN) & 1;
+      n.reinterpretAsFloats().intoArray(x, L);
+    }
   }
 
   /** Bits of the vectors that this kernel uses. */
@@ -145,7 +172,7 @@ public final class VectorAttentionKernel extends AttentionKernel {
   /** P = 2^(S − e) and its row sums; one pass over the scores for each vector of virtual lanes. */
   @Override
   void weights(float[] scores, int offset, int count, int e, float[] sums, int sumsOffset) {
-    FloatVector reference = FloatVector.broadcast(FLOATS, e);
+    FloatVector reference = FloatVector.broadcast(FLOATS, (float) e);
     FloatVector magic = FloatVector.broadcast(FLOATS, Exp2.MAGIC);
     IntVector clamp = IntVector.broadcast(INTS, CLAMP_BITS);
     FloatVector one = FloatVector.broadcast(FLOATS, 1f);
