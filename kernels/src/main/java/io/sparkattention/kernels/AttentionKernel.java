@@ -94,6 +94,29 @@ public abstract class AttentionKernel {
       int oOffset,
       int oStride);
 
+  /** Whether {@code count} ints from {@code offset} on are all {@code value}. */
+  abstract boolean allEqual(int[] x, int offset, int count, int value);
+
+  /** Whether {@code bottom ≤ |x| < end} for {@code count} floats from {@code offset} on. */
+  abstract boolean allWithin(float[] x, int offset, int count, float bottom, float end);
+
+  /**
+   * Adds {@code y = x · scale}, cut at the place that adding and subtracting {@code cut} rounds to,
+   * to two sums: the upper part to {@code hi} and the rest, without error, to {@code lo}.
+   *
+   * @param x holds {@code count} floats from {@code offset} on
+   * @param hi is added to from {@code first} on, as is {@code lo}
+   */
+  abstract void addSplit(
+      float[] x,
+      int offset,
+      int count,
+      double scale,
+      double cut,
+      double[] hi,
+      double[] lo,
+      int first);
+
   /**
    * Folds a pair of blocks into {@code state}.
    *
@@ -145,7 +168,8 @@ public abstract class AttentionKernel {
             leaf.exponents[leafRow],
             leaf.output,
             leafRow * leaf.columns,
-            leaf.denominator(leafRow));
+            leaf.denominator(leafRow),
+            this);
       }
     }
   }

@@ -9,9 +9,9 @@ import java.util.Arrays;
  * block), never on the order or the tree in which they meet.
  *
  * <p>The idea is that of reproducible summation (Demmel and Nguyen 2013; ReproBLAS): every number
- * is cut at fixed places of its exponent. Each element keeps a bin {@code T}, a multiple of W = 36,
- * and two doubles. A contribution {@code x · 2^e} with exponent in {@code (T − W, T]} becomes
- * {@code y = x · 2^(e − T)}, {@code |y| < 2}, and is split without error into {@code hi}, a
+ * is cut at fixed places of its exponent. Each element keeps a bin {@code T}, an odd multiple of W
+ * / 2 = 18, and two doubles. A contribution {@code x · 2^e} with exponent in {@code (T − W, T]}
+ * becomes {@code y = x · 2^(e − T)}, {@code |y| < 2}, and is split without error into {@code hi}, a
  * multiple of 2^-W, and {@code lo = y − hi}, a multiple of 2^-58, because a float has 24 bits. A
  * contribution one bin lower adds its {@code hi · 2^-W}, a multiple of 2^-2W, to {@code lo}; two or
  * more bins lower, it adds nothing. All summands of a level are integers of one unit, and their
@@ -119,23 +119,43 @@ public final class AttentionState {
   /**
    * Adds the leaf of one row: the value sum {@code O · 2^e} and the denominator {@code l · 2^e}.
    *
+   * <p>Nearly always all elements of a row and the contributions to them lie in one bin, which the
+   * kernel finds and adds in vectors; else element by element, to the same bits.
+   *
    * @param exponent the leaf's reference exponent e in log2 units
    * @param values holds O, {@code valueDim} finite floats from {@code offset} on
    * @param denominator l, finite
    */
-  void addLeaf(int head, int row, int exponent, float[] values, int offset, float denominator) {
+  void addLeaf(
+      int head,
+      int row,
+      int exponent,
+      float[] values,
+      int offset,
+      float denominator,
+      AttentionKernel kernel) {
     int first = (head * rows + row) * (valueDim + 1);
-    addAll(bin, hi, lo, first, valueDim, exponent, values, offset);
+    boolean unseen = bin[first + valueDim] == EMPTY;
+    int common = unseen ? binOf(values[offset], exponent) : bin[first];
+    if (common != EMPTY
+        && (unseen || kernel.allEqual(bin, first, valueDim, common))
+        && liesInBin(common, exponent, values, offset, kernel)) {
+      if (unseen) {
+        Arrays.fill(bin, first, first + valueDim, common);
+      }
+      double scale = powerOfTwo(exponent - common);
+      kernel.addSplit(values, offset, valueDim, scale, ROUND_TO_HI, hi, lo, first);
+    } else {
+      addMixed(bin, hi, lo, first, valueDim, exponent, values, offset);
+    }
     addAcrossBins(first + valueDim, denominator, exponent);
   }
 
   /**
-   * Nearly always all elements of a row and the contributions to them lie in one bin, that of the
-   * first element: then {@code 2^(e − T)} is the same for the row, and whether a contribution lies
-   * in that bin is two comparisons of its scaled magnitude. The arrays are parameters so that the
-   * compiler keeps them in registers over the stores.
+   * A row whose elements do not all lie in one bin: those in the bin of the first take the short
+   * way. The arrays are parameters so that the compiler keeps them in registers over the stores.
    */
-  private void addAll(
+  private void addMixed(
       int[] bins,
       double[] his,
       double[] los,
@@ -145,7 +165,7 @@ public final class AttentionState {
       float[] values,
       int offset) {
     int common = bins[first];
-    double scale = powerOfTwoOrZero(exponent - common);
+    double scale = common == EMPTY ? 0 : powerOfTwoOrZero(exponent - common);
     for (int c = 0; c < count; c++) {
       int i = first + c;
       double y = values[offset + c] * scale;
@@ -160,13 +180,32 @@ public final class AttentionState {
     }
   }
 
+  /** Whether the exponents of all {@code x · 2^e} of a row are in (T − W, T]. */
+  private boolean liesInBin(
+      int bin, int exponent, float[] values, int offset, AttentionKernel kernel) {
+    int end = bin - exponent + 1;
+    // Bounds that are no normal floats are left to the way element by element.
+    return end <= Float.MAX_EXPONENT
+        && end - W >= Float.MIN_EXPONENT
+        && kernel.allWithin(values, offset, valueDim, Math.scalb(1f, end - W), Math.scalb(1f, end));
+  }
+
+  /**
+   * The bin of {@code x · 2^exponent}. The bins' edges are at odd multiples of W / 2, so that one
+   * of them is around 1, where sums of ordinary values lie: the elements of a row share it.
+   */
+  private static int binOf(double x, int exponent) {
+    return x == 0
+        ? EMPTY
+        : Math.floorDiv(Math.getExponent(x) + exponent + W / 2 - 1, W) * W + W / 2;
+  }
+
   /** Any contribution: also the first, a zero, or one whose bin is not the element's. */
   private void addAcrossBins(int i, double x, int exponent) {
     if (x == 0) {
       return;
     }
-    int top = Math.getExponent(x) + exponent;
-    int itsBin = Math.floorDiv(top + W - 1, W) * W;
+    int itsBin = binOf(x, exponent);
     double y = x * powerOfTwo(exponent - itsBin);
     double upper = (y + ROUND_TO_HI) - ROUND_TO_HI;
     mergeElement(i, itsBin, upper, y - upper);
@@ -227,10 +266,10 @@ public final class AttentionState {
     double denominator = hi[last] + lo[last];
     for (int c = 0; c < valueDim; c++) {
       int i = first + c;
-      output[offset + c] =
-          bin[i] == EMPTY
-              ? 0f
-              : (float) Math.scalb((hi[i] + lo[i]) / denominator, bin[i] - bin[last]);
+      double quotient = (hi[i] + lo[i]) / denominator;
+      // An empty element is 0; scalb is slow, and nearly always nothing is to be scaled.
+      int shift = bin[i] == EMPTY ? 0 : bin[i] - bin[last];
+      output[offset + c] = (float) (shift == 0 ? quotient : Math.scalb(quotient, shift));
     }
     return (float) (bin[last] * LN_2 + StrictMath.log(denominator));
   }
@@ -240,11 +279,7 @@ public final class AttentionState {
     return Double.longBitsToDouble((long) (n + 1023) << 52);
   }
 
-  /**
-   * 2^n, and 0 outside the normal doubles: no contribution scaled by that is in its bin. That is
-   * also the case of an {@link #EMPTY} bin, whose difference to any exponent wraps to a number far
-   * outside.
-   */
+  /** 2^n, and 0 outside the normal doubles: no contribution scaled by that is in its bin. */
   private static double powerOfTwoOrZero(int n) {
     return n >= Double.MIN_EXPONENT && n <= Double.MAX_EXPONENT ? powerOfTwo(n) : 0;
   }

@@ -94,4 +94,43 @@ public final class ScalarAttentionKernel extends AttentionKernel {
       }
     }
   }
+
+  @Override
+  boolean allEqual(int[] x, int offset, int count, int value) {
+    for (int i = offset; i < offset + count; i++) {
+      if (x[i] != value) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  @Override
+  boolean allWithin(float[] x, int offset, int count, float bottom, float end) {
+    for (int i = offset; i < offset + count; i++) {
+      float magnitude = Math.abs(x[i]);
+      if (!(magnitude >= bottom && magnitude < end)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  @Override
+  void addSplit(
+      float[] x,
+      int offset,
+      int count,
+      double scale,
+      double cut,
+      double[] hi,
+      double[] lo,
+      int first) {
+    for (int c = 0; c < count; c++) {
+      double y = x[offset + c] * scale;
+      double upper = (y + cut) - cut;
+      hi[first + c] += upper;
+      lo[first + c] += y - upper;
+    }
+  }
 }

@@ -336,4 +336,62 @@ public final class VectorAttentionKernel extends AttentionKernel {
     o += oStride;
     FloatVector.fromArray(FLOATS, output, o).fma(alpha, d).intoArray(output, o);
   }
+
+  @Override
+  boolean allEqual(int[] x, int offset, int count, int value) {
+    IntVector expected = IntVector.broadcast(INTS, value);
+    IntVector different = IntVector.zero(INTS);
+    int i = 0;
+    for (; i + L <= count; i += L) {
+      different =
+          different.or(
+              IntVector.fromArray(INTS, x, offset + i).lanewise(VectorOperators.XOR, expected));
+    }
+    int rest = different.reduceLanes(VectorOperators.OR);
+    for (; i < count; i++) {
+      rest |= x[offset + i] ^ value;
+    }
+    return rest == 0;
+  }
+
+  /** Without their signs, floats are ordered as their bits are. */
+  @Override
+  boolean allWithin(float[] x, int offset, int count, float bottom, float end) {
+    IntVector magnitude = IntVector.broadcast(INTS, Integer.MAX_VALUE);
+    IntVector least = magnitude;
+    IntVector most = IntVector.zero(INTS);
+    int i = 0;
+    for (; i + L <= count; i += L) {
+      IntVector bits = FloatVector.fromArray(FLOATS, x, offset + i).reinterpretAsInts();
+      bits = bits.and(magnitude);
+      least = least.min(bits);
+      most = most.max(bits);
+    }
+    int min = least.reduceLanes(VectorOperators.MIN);
+    int max = most.reduceLanes(VectorOperators.MAX);
+    for (; i < count; i++) {
+      int bits = Float.floatToRawIntBits(x[offset + i]) & Integer.MAX_VALUE;
+      min = Math.min(min, bits);
+      max = Math.max(max, bits);
+    }
+    return min >= Float.floatToRawIntBits(bottom) && max < Float.floatToRawIntBits(end);
+  }
+
+  @Override
+  void addSplit(
+      float[] x,
+      int offset,
+      int count,
+      double scale,
+      double cut,
+      double[] hi,
+      double[] lo,
+      int first) {
+    for (int c = 0; c < count; c++) {
+      double y = x[offset + c] * scale;
+      double upper = (y + cut) - cut;
+      hi[first + c] += upper;
+      lo[first + c] += y - upper;
+    }
+  }
 }

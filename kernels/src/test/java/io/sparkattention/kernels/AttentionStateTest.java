@@ -15,6 +15,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 class AttentionStateTest {
+  private static final AttentionKernel KERNEL = AttentionKernels.auto().kernel();
+
   private static final int VALUE_DIM = 5;
   private static final int LEAVES = 40;
 
@@ -149,10 +151,10 @@ class AttentionStateTest {
   @Test
   void cancelledValuesStayExact() {
     AttentionState state = new AttentionState(1, 1, 1);
-    state.addLeaf(0, 0, 0, new float[] {1e30f}, 0, 1);
-    state.addLeaf(0, 0, 0, new float[] {-1e30f}, 0, 1);
-    state.addLeaf(0, 0, 0, new float[] {3e20f}, 0, 1);
-    assertThat(AttentionCase.finish(state)[0]).isEqualTo(1e20f);
+    state.addLeaf(0, 0, 0, new float[] {1e25f}, 0, 1, KERNEL);
+    state.addLeaf(0, 0, 0, new float[] {-1e25f}, 0, 1, KERNEL);
+    state.addLeaf(0, 0, 0, new float[] {3e15f}, 0, 1, KERNEL);
+    assertThat(AttentionCase.finish(state)[0]).isEqualTo(1e15f);
   }
 
   /** Scores reach ±2^22 and values the ends of float: no power of two on the way may overflow. */
@@ -163,15 +165,15 @@ class AttentionStateTest {
     for (int exponent : new int[] {-end, -end + 1, -1, 0, 1, end - 1, end}) {
       AttentionState state = new AttentionState(1, 1, VALUE_DIM);
       for (int leaf = 0; leaf < 3; leaf++) {
-        state.addLeaf(0, 0, exponent, values, 0, 1);
+        state.addLeaf(0, 0, exponent, values, 0, 1, KERNEL);
       }
       float[] found = AttentionCase.finish(state);
       assertThat(found).startsWith(values);
       assertThat(found[VALUE_DIM])
           .isEqualTo((float) (exponent * Math.log(2) + Math.log(3)), within(1e-6f * end));
-      state.addLeaf(0, 0, end, new float[] {0, 0, 0, 0, 7}, 0, 1);
+      state.addLeaf(0, 0, end, new float[] {0, 0, 0, 0, 7}, 0, 1, KERNEL);
       AttentionState far = new AttentionState(1, 1, VALUE_DIM);
-      far.addLeaf(0, 0, -end, values, 0, 1);
+      far.addLeaf(0, 0, -end, values, 0, 1, KERNEL);
       state.merge(far);
       assertThat(AttentionCase.finish(state)).doesNotContain(Float.NaN);
     }
@@ -180,7 +182,7 @@ class AttentionStateTest {
   @Test
   void logSumExpIsNatural() {
     AttentionState state = new AttentionState(1, 1, 1);
-    state.addLeaf(0, 0, 10, new float[] {0}, 0, 3);
+    state.addLeaf(0, 0, 10, new float[] {0}, 0, 3, KERNEL);
     assertThat(AttentionCase.finish(state)[1]).isCloseTo((float) Math.log(3 * 1024), within(1e-6f));
   }
 
@@ -188,7 +190,7 @@ class AttentionStateTest {
   void sumsStayExactForTheLargestNumberOfLeaves() {
     AttentionState one = new AttentionState(1, 1, 1);
     float x = Math.nextDown(2f);
-    one.addLeaf(0, 0, 36, new float[] {x}, 0, x);
+    one.addLeaf(0, 0, AttentionState.W / 2, new float[] {x}, 0, x, KERNEL);
     for (int doubling = 0; doubling < 16; doubling++) {
       AttentionState copy =
           new AttentionState(1, 1, 1, one.bin().clone(), one.hi().clone(), one.lo().clone());
@@ -217,7 +219,7 @@ class AttentionStateTest {
   private static AttentionState foldAll(List<Leaf> leaves) {
     AttentionState state = new AttentionState(1, 1, VALUE_DIM);
     for (Leaf leaf : leaves) {
-      state.addLeaf(0, 0, leaf.exponent, leaf.values, 0, leaf.denominator);
+      state.addLeaf(0, 0, leaf.exponent, leaf.values, 0, leaf.denominator, KERNEL);
     }
     return state;
   }

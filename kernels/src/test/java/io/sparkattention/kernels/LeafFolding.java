@@ -12,6 +12,8 @@ public final class LeafFolding {
   private static final int TYPICAL_EXPONENT = 5;
 
   private final int rows;
+  private static final AttentionKernel KERNEL = AttentionKernels.auto().kernel();
+
   private final int valueDim;
 
   /** [rows, valueDim]. */
@@ -35,7 +37,7 @@ public final class LeafFolding {
   public void run() {
     for (int row = 0; row < rows; row++) {
       int exponent = TYPICAL_EXPONENT + row % 2;
-      state.addLeaf(0, row, exponent, values, row * valueDim, TYPICAL_DENOMINATOR);
+      state.addLeaf(0, row, exponent, values, row * valueDim, TYPICAL_DENOMINATOR, KERNEL);
     }
   }
 }
