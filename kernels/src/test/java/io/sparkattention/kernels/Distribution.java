@@ -34,7 +34,7 @@ public enum Distribution {
       }
     }
   },
-  /** Scores of about a hundred already at unit-normal keys, up to 10⁴ at the largest. */
+  /** Queries so large that the largest |score| is 10⁴: float32 scores are off by up to 10⁻³. */
   SCORES_1E4("scores ±1e4") {
     @Override
     void shape(float[] q, float[] k, float[] v, int dim, Random random) {

@@ -29,22 +29,24 @@ final class Interleaved {
         contestants.stream().mapToInt(c -> warmUp(c, c == contestants.get(0))).toArray();
     double[] peaks = new double[rounds];
     double[][] seconds = new double[contestants.size()][rounds];
-    double[][] processShares = new double[contestants.size()][rounds];
+    double[] counted = new double[contestants.size()];
+    double[] process = new double[contestants.size()];
     for (int round = 0; round < rounds; round++) {
       peaks[round] = AttentionKernels.measurePeak(PEAK_SECONDS);
       for (int i = 0; i < repeats.length; i++) {
         Contestant contestant = contestants.get(i);
-        long process = Clock.PROCESS.nanos();
+        long processStart = Clock.PROCESS.nanos();
         long start = clock.nanos();
         for (int r = 0; r < repeats[i]; r++) {
           contestant.run();
         }
         long nanos = clock.nanos() - start;
-        processShares[i][round] = (double) (Clock.PROCESS.nanos() - process) / nanos;
+        process[i] += (Clock.PROCESS.nanos() - processStart) * 1e-9;
+        counted[i] += nanos * 1e-9;
         seconds[i][round] = nanos * 1e-9 / repeats[i];
       }
     }
-    return new Rounds(peaks, seconds, processShares);
+    return new Rounds(peaks, seconds, counted, process);
   }
 
   /** Runs the contestant untimed; returns how often a round repeats it. */

@@ -179,7 +179,9 @@ public final class KernelBenchmark {
   }
 
   private void cliffs() {
-    report.add("Neighbouring shapes\n\n" + CliffTable.measure(Mask.FULL));
+    report.add(
+        "Neighbouring shapes\n\n%s\n%s"
+            .formatted(CliffTable.measure(Mask.FULL), CliffTable.measure(Mask.CAUSAL)));
   }
 
   private void accuracy() {

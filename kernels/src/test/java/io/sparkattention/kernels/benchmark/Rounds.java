@@ -7,10 +7,11 @@ import java.util.Arrays;
  *
  * @param peaks [rounds] the core's peak, GFLOP/s
  * @param seconds [contestants, rounds] for doing the work once
- * @param processShares [contestants, rounds] CPU time of the whole process over the time counted
+ * @param counted [contestants] seconds of all rounds together
+ * @param process [contestants] CPU seconds of the whole process in the same time
  */
 @SuppressWarnings("ArrayRecordComponent")
-record Rounds(double[] peaks, double[][] seconds, double[][] processShares) {
+record Rounds(double[] peaks, double[][] seconds, double[] counted, double[] process) {
   double peak() {
     return median(peaks);
   }
@@ -35,10 +36,6 @@ record Rounds(double[] peaks, double[][] seconds, double[][] processShares) {
     double[] ratios = new double[peaks.length];
     Arrays.setAll(ratios, r -> seconds[other][r] / seconds[contestant][r]);
     return ratios;
-  }
-
-  double processShare(int contestant) {
-    return median(processShares[contestant]);
   }
 
   static double median(double[] values) {

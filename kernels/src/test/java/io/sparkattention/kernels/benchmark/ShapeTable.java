@@ -7,8 +7,11 @@ import io.sparkattention.kernels.AttentionKernel;
 import io.sparkattention.kernels.AttentionKernels;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.stream.Collectors;
 
 /** Our kernel on some shapes, one thread, against the core's peak, PyTorch and ONNX Runtime. */
 final class ShapeTable {
@@ -33,8 +36,8 @@ final class ShapeTable {
 
   private final Report report;
 
-  /** Largest median of process over thread CPU time: ours, PyTorch, ONNX Runtime. */
-  private final double[] processShares = new double[3];
+  /** For each contestant, seconds counted and CPU seconds of the whole process meanwhile. */
+  private final Map<String, double[]> times = new LinkedHashMap<>();
 
   ShapeTable(Report report) {
     this.report = report;
@@ -51,6 +54,7 @@ final class ShapeTable {
     try {
       double difference = Agreement.check(c, contestants);
       Rounds measured = Interleaved.measure(contestants, rounds);
+      addTimes(contestants, measured);
       addRow(
           shape,
           measured,
@@ -76,16 +80,15 @@ final class ShapeTable {
     cells.add(number(measured.peak(), 1));
     cells.add(number(100 * measured.peakShare(0, flops), 1) + " %");
     double[] ratios = {
-      addPeer(cells, measured, torch, flops, 1), addPeer(cells, measured, onnx, flops, 2)
+      addPeer(cells, measured, torch, flops), addPeer(cells, measured, onnx, flops)
     };
     cells.add(torch + onnx < 0 ? TextTable.NONE : "%.1e".formatted(difference));
     table.row(cells);
-    processShares[0] = Math.max(processShares[0], measured.processShare(0));
     report.summarize(shape, 1, measured.gflops(0, flops), measured.peakShare(0, flops), ratios);
   }
 
   /** Adds a peer's three cells and returns how many times as fast we are. */
-  private double addPeer(List<String> cells, Rounds measured, int peer, double flops, int share) {
+  private double addPeer(List<String> cells, Rounds measured, int peer, double flops) {
     if (peer < 0) {
       cells.addAll(List.of(TextTable.NONE, TextTable.NONE, TextTable.NONE));
       return Double.NaN;
@@ -96,22 +99,24 @@ final class ShapeTable {
     cells.add(number(measured.gflops(peer, flops), 1));
     cells.add(number(Rounds.median(speedups), 2));
     cells.add(number(min, 2) + ".." + number(max, 2));
-    processShares[share] = Math.max(processShares[share], measured.processShare(peer));
     return Rounds.median(speedups);
   }
 
-  /** The rows so far, and how far the count of CPU time may have missed other threads' work. */
+  private void addTimes(List<Contestant> contestants, Rounds measured) {
+    for (int i = 0; i < contestants.size(); i++) {
+      double[] sums = times.computeIfAbsent(contestants.get(i).name(), name -> new double[2]);
+      sums[0] += measured.counted()[i];
+      sums[1] += measured.process()[i];
+    }
+  }
+
+  /** The rows so far, and how much work of other threads the counted CPU time leaves out. */
   @Override
   public String toString() {
-    return table
-        + "CPU time of the whole process over that of the counted thread, the largest median: "
-        + "%s %.3f, %s %.3f, %s %.3f"
-            .formatted(
-                kernel.name(),
-                processShares[0],
-                TorchContestant.NAME,
-                processShares[1],
-                OnnxContestant.NAME,
-                processShares[2]);
+    String shares =
+        times.entrySet().stream()
+            .map(e -> e.getKey() + " " + number(e.getValue()[1] / e.getValue()[0], 3))
+            .collect(Collectors.joining(", "));
+    return table + "CPU time of the whole process over that of the counted thread: " + shares;
   }
 }
