@@ -67,12 +67,13 @@ public abstract class AttentionKernel {
   abstract float max(float[] scores, int offset, int count);
 
   /**
-   * Replaces {@code count} scores s (a multiple of 16) by the weights 2^(s − e) and sums them by
-   * lane.
+   * Replaces {@code count} scores s (a multiple of 16) by the weights p = 2^(s − e) and adds them
+   * to the row sums: {@code sums[lane] = sums[lane] · rescale + Σ p[lane + 16i]}.
    *
-   * @param sums receives the 16 lane sums from {@code sumsOffset} on
+   * @param sums 16 lane sums from {@code sumsOffset} on
    */
-  abstract void weights(float[] scores, int offset, int count, int e, float[] sums, int sumsOffset);
+  abstract void weights(
+      float[] scores, int offset, int count, int e, float rescale, float[] sums, int sumsOffset);
 
   /**
    * {@code output[r, c] = output[r, c] · rescale[r] + Σ_j weights[r, j] · v[j, c]} for one strip
@@ -239,11 +240,14 @@ public abstract class AttentionKernel {
       leaf.exponents[leafRow + r] = e;
       float rescale = before == NONE ? 1f : powerOfTwoOrZero(before - e);
       leaf.rescale[r] = rescale;
-      weights(leaf.scores, scoreRow, count, e == NONE ? 0 : e, leaf.panelSums, 0);
-      int sums = (leafRow + r) * LANES;
-      for (int lane = 0; lane < LANES; lane++) {
-        leaf.sums[sums + lane] = Math.fma(leaf.sums[sums + lane], rescale, leaf.panelSums[lane]);
-      }
+      weights(
+          leaf.scores,
+          scoreRow,
+          count,
+          e == NONE ? 0 : e,
+          rescale,
+          leaf.sums,
+          (leafRow + r) * LANES);
     }
   }
 
@@ -260,7 +264,6 @@ public abstract class AttentionKernel {
     final float[] output;
     final float[] scores = new float[STRIP_ROWS * SCORE_STRIDE];
     final float[] rescale = new float[STRIP_ROWS];
-    final float[] panelSums = new float[LANES];
 
     /** Visible keys of the strip's rows, in rows of the key block; empty for padding rows. */
     final int[] from = new int[STRIP_ROWS];
@@ -302,6 +305,9 @@ public abstract class AttentionKernel {
     /** Keys that a row does not see score −∞. */
     void mask(int count) {
       for (int r = 0; r < STRIP_ROWS; r++) {
+        if (from[r] == first && to[r] == first + count) {
+          continue;
+        }
         int row = r * SCORE_STRIDE;
         int visibleFrom = from[r] < to[r] ? from[r] - first : count;
         int visibleTo = from[r] < to[r] ? to[r] - first : count;

@@ -48,8 +48,9 @@ public final class ScalarAttentionKernel extends AttentionKernel {
   }
 
   @Override
-  void weights(float[] scores, int offset, int count, int e, float[] sums, int sumsOffset) {
-    Arrays.fill(sums, sumsOffset, sumsOffset + LANES, 0f);
+  void weights(
+      float[] scores, int offset, int count, int e, float rescale, float[] sums, int sumsOffset) {
+    float[] added = new float[LANES];
     for (int j = 0; j < count; j++) {
       float u = Math.min(e - scores[offset + j], Exp2.CLAMP);
       float z = Exp2.MAGIC - u;
@@ -62,7 +63,10 @@ public final class ScalarAttentionKernel extends AttentionKernel {
       int bits = Float.floatToRawIntBits(p) + (Float.floatToRawIntBits(z) << 23);
       float weight = Float.intBitsToFloat(bits);
       scores[offset + j] = weight;
-      sums[sumsOffset + j % LANES] += weight;
+      added[j % LANES] += weight;
+    }
+    for (int lane = 0; lane < LANES; lane++) {
+      sums[sumsOffset + lane] = Math.fma(sums[sumsOffset + lane], rescale, added[lane]);
     }
   }
 

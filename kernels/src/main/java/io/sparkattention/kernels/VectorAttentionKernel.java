@@ -171,7 +171,8 @@ public final class VectorAttentionKernel extends AttentionKernel {
 
   /** P = 2^(S − e) and its row sums; one pass over the scores for each vector of virtual lanes. */
   @Override
-  void weights(float[] scores, int offset, int count, int e, float[] sums, int sumsOffset) {
+  void weights(
+      float[] scores, int offset, int count, int e, float rescale, float[] sums, int sumsOffset) {
     FloatVector reference = FloatVector.broadcast(FLOATS, (float) e);
     FloatVector magic = FloatVector.broadcast(FLOATS, Exp2.MAGIC);
     IntVector clamp = IntVector.broadcast(INTS, CLAMP_BITS);
@@ -193,7 +194,9 @@ public final class VectorAttentionKernel extends AttentionKernel {
         p.intoArray(scores, j);
         sum = sum.add(p);
       }
-      sum.intoArray(sums, sumsOffset + lane);
+      FloatVector.fromArray(FLOATS, sums, sumsOffset + lane)
+          .fma(FloatVector.broadcast(FLOATS, rescale), sum)
+          .intoArray(sums, sumsOffset + lane);
     }
   }
 
