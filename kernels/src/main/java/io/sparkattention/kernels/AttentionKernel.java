@@ -51,7 +51,8 @@ public abstract class AttentionKernel {
    *
    * @param q [keyDim, 4] from {@code qOffset} on
    * @param k [panels, keyDim, 64] from {@code kOffset} on
-   * @param scores [4, SCORE_STRIDE]; row r is written from {@code r · SCORE_STRIDE + first} on
+   * @param scores [4, SCORE_STRIDE]; row r is written from {@code r · SCORE_STRIDE} on
+   * @param maxima [4, 16]: scratch, whose first column receives the largest score of each row
    */
   abstract void scores(
       float[] q,
@@ -61,7 +62,7 @@ public abstract class AttentionKernel {
       int panels,
       int keyDim,
       float[] scores,
-      int first);
+      float[] maxima);
 
   /** The largest of {@code count} scores (a multiple of 16) from {@code offset} on. */
   abstract float max(float[] scores, int offset, int count);
@@ -203,11 +204,15 @@ public abstract class AttentionKernel {
         panels,
         layout.keyDim(),
         leaf.scores,
-        0);
+        leaf.maxima);
     if (queries.norms()[head] * keys.keyNorms()[keyValueHead] >= MAX_SCORE / 2) {
       leaf.checkScores(head, row);
     }
-    leaf.mask(count);
+    if (leaf.mask(count)) {
+      for (int r = 0; r < STRIP_ROWS; r++) {
+        leaf.maxima[r * LANES] = max(leaf.scores, r * SCORE_STRIDE, count);
+      }
+    }
     softmax(leaf, leafRow, count);
 
     int used = Math.min(leaf.first + count, keys.keys()) - leaf.first;
@@ -231,7 +236,7 @@ public abstract class AttentionKernel {
   private void softmax(Leaf leaf, int leafRow, int count) {
     for (int r = 0; r < STRIP_ROWS; r++) {
       int scoreRow = r * SCORE_STRIDE;
-      float rowMax = max(leaf.scores, scoreRow, count);
+      float rowMax = leaf.maxima[r * LANES];
       int before = leaf.exponents[leafRow + r];
       int e = before;
       if (rowMax != Float.NEGATIVE_INFINITY) {
@@ -263,6 +268,7 @@ public abstract class AttentionKernel {
     final float[] sums = new float[GROUP_ROWS * LANES];
     final float[] output;
     final float[] scores = new float[STRIP_ROWS * SCORE_STRIDE];
+    final float[] maxima = new float[STRIP_ROWS * LANES];
     final float[] rescale = new float[STRIP_ROWS];
 
     /** Visible keys of the strip's rows, in rows of the key block; empty for padding rows. */
@@ -302,18 +308,21 @@ public abstract class AttentionKernel {
       first = first / PANEL_KEYS * PANEL_KEYS;
     }
 
-    /** Keys that a row does not see score −∞. */
-    void mask(int count) {
+    /** Keys that a row does not see score −∞. Returns whether there are any. */
+    boolean mask(int count) {
+      boolean masked = false;
       for (int r = 0; r < STRIP_ROWS; r++) {
         if (from[r] == first && to[r] == first + count) {
           continue;
         }
+        masked = true;
         int row = r * SCORE_STRIDE;
         int visibleFrom = from[r] < to[r] ? from[r] - first : count;
         int visibleTo = from[r] < to[r] ? to[r] - first : count;
         Arrays.fill(scores, row, row + visibleFrom, Float.NEGATIVE_INFINITY);
         Arrays.fill(scores, row + visibleTo, row + count, Float.NEGATIVE_INFINITY);
       }
+      return masked;
     }
 
     void checkScores(int head, int row) {

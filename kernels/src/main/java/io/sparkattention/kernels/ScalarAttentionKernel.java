@@ -21,11 +21,11 @@ public final class ScalarAttentionKernel extends AttentionKernel {
       int panels,
       int keyDim,
       float[] scores,
-      int first) {
+      float[] maxima) {
     for (int panel = 0; panel < panels; panel++) {
       int kPanel = kOffset + panel * keyDim * PANEL_KEYS;
       for (int r = 0; r < STRIP_ROWS; r++) {
-        int target = r * SCORE_STRIDE + first + panel * PANEL_KEYS;
+        int target = r * SCORE_STRIDE + panel * PANEL_KEYS;
         Arrays.fill(scores, target, target + PANEL_KEYS, 0f);
         for (int d = 0; d < keyDim; d++) {
           float x = q[qOffset + d * STRIP_ROWS + r];
@@ -35,6 +35,9 @@ public final class ScalarAttentionKernel extends AttentionKernel {
           }
         }
       }
+    }
+    for (int r = 0; r < STRIP_ROWS; r++) {
+      maxima[r * LANES] = max(scores, r * SCORE_STRIDE, panels * PANEL_KEYS);
     }
   }
 

@@ -1,5 +1,6 @@
 package io.sparkattention.kernels;
 
+import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
@@ -62,7 +63,10 @@ public final class VectorAttentionKernel extends AttentionKernel {
     return "vector-" + vectorBits();
   }
 
-  /** S = QKᵀ: 4 rows × 4 vectors of keys in 16 accumulators. */
+  /**
+   * S = QKᵀ: 4 rows × 4 vectors of keys in 16 accumulators, and the row maxima while the scores are
+   * in registers: they are compared in pipes that the multiply-adds leave idle.
+   */
   @Override
   void scores(
       float[] q,
@@ -72,18 +76,34 @@ public final class VectorAttentionKernel extends AttentionKernel {
       int panels,
       int keyDim,
       float[] scores,
-      int first) {
+      float[] maxima) {
+    Arrays.fill(maxima, Float.NEGATIVE_INFINITY);
     int panelFloats = keyDim * PANEL_KEYS;
     for (int panel = 0; panel < panels; panel++) {
       for (int c = 0; c < PANEL_KEYS; c += 4 * L) {
-        int target = first + panel * PANEL_KEYS + c;
-        scores4x4(q, qOffset, k, kOffset + panel * panelFloats + c, keyDim, scores, target);
+        int target = panel * PANEL_KEYS + c;
+        scores4x4(q, qOffset, k, kOffset + panel * panelFloats + c, keyDim, scores, target, maxima);
       }
+    }
+    for (int r = 0; r < STRIP_ROWS; r++) {
+      IntVector lanes = FloatVector.fromArray(FLOATS, maxima, r * LANES).reinterpretAsInts();
+      int bits = lanes.reduceLanes(VectorOperators.MAX);
+      if (bits < 0) {
+        bits = maxOfNegative(scores, r * SCORE_STRIDE, panels * PANEL_KEYS);
+      }
+      maxima[r * LANES] = Float.intBitsToFloat(bits);
     }
   }
 
   private static void scores4x4(
-      float[] q, int qOffset, float[] k, int kOffset, int keyDim, float[] scores, int target) {
+      float[] q,
+      int qOffset,
+      float[] k,
+      int kOffset,
+      int keyDim,
+      float[] scores,
+      int target,
+      float[] maxima) {
     FloatVector a0 = FloatVector.zero(FLOATS);
     FloatVector a1 = a0;
     FloatVector a2 = a0;
@@ -128,6 +148,22 @@ public final class VectorAttentionKernel extends AttentionKernel {
       d2 = x.fma(k2, d2);
       d3 = x.fma(k3, d3);
     }
+    IntVector m = a0.reinterpretAsInts().max(a1.reinterpretAsInts());
+    m = m.max(a2.reinterpretAsInts().max(a3.reinterpretAsInts()));
+    m = m.max(FloatVector.fromArray(FLOATS, maxima, 0).reinterpretAsInts());
+    m.reinterpretAsFloats().intoArray(maxima, 0);
+    m = b0.reinterpretAsInts().max(b1.reinterpretAsInts());
+    m = m.max(b2.reinterpretAsInts().max(b3.reinterpretAsInts()));
+    m = m.max(FloatVector.fromArray(FLOATS, maxima, LANES).reinterpretAsInts());
+    m.reinterpretAsFloats().intoArray(maxima, LANES);
+    m = c0.reinterpretAsInts().max(c1.reinterpretAsInts());
+    m = m.max(c2.reinterpretAsInts().max(c3.reinterpretAsInts()));
+    m = m.max(FloatVector.fromArray(FLOATS, maxima, 2 * LANES).reinterpretAsInts());
+    m.reinterpretAsFloats().intoArray(maxima, 2 * LANES);
+    m = d0.reinterpretAsInts().max(d1.reinterpretAsInts());
+    m = m.max(d2.reinterpretAsInts().max(d3.reinterpretAsInts()));
+    m = m.max(FloatVector.fromArray(FLOATS, maxima, 3 * LANES).reinterpretAsInts());
+    m.reinterpretAsFloats().intoArray(maxima, 3 * LANES);
     a0.intoArray(scores, target);
     a1.intoArray(scores, target + L);
     a2.intoArray(scores, target + 2 * L);
