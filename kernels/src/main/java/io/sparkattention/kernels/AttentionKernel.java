@@ -101,13 +101,13 @@ public abstract class AttentionKernel {
   /**
    * Widens 16-bit elements to float32, exactly: finite values, subnormals and ±0 included.
    *
-   * @param storage {@link Storage#BF16} or {@link Storage#F16}
+   * @param type {@link ElementType#BF16} or {@link ElementType#F16}
    * @param source read from {@code from} on
    * @param count elements, a multiple of 16
    * @param target written from {@code to} on
    */
   abstract void unpack(
-      Storage storage, short[] source, int from, int count, float[] target, int to);
+      ElementType type, short[] source, int from, int count, float[] target, int to);
 
   /**
    * Folds a pair of blocks into {@code state}.

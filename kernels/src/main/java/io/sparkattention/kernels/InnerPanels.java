@@ -5,9 +5,9 @@ import static io.sparkattention.kernels.AttentionKernel.PANEL_KEYS;
 
 /**
  * The keys and values of one head and inner block as float32 panels, which is what the
- * micro-kernels read. Those of {@link Storage#F32} are the block's own arrays; 16-bit ones are
- * unpacked into scratch, once for each group of query rows. Each row does one multiply-add
- * with each element, so the group's size is what the unpacking is spread over.
+ * micro-kernels read. Those of {@link ElementType#F32} are the block's own arrays; 16-bit ones are
+ * unpacked into scratch, once for each group of query rows. Each row does one multiply-add with
+ * each element, so the group's size is what the unpacking is spread over.
  */
 final class InnerPanels {
   private final KeyValueBlock block;
@@ -29,7 +29,7 @@ final class InnerPanels {
   InnerPanels(KeyValueBlock block) {
     this.block = block;
     this.layout = block.layout();
-    boolean inPlace = block.storage() == Storage.F32;
+    boolean inPlace = block.type() == ElementType.F32;
     int columns = KeyValueBlock.paddedColumns(layout.valueDim());
     this.keys = inPlace ? block.keyPanels().floats() : new float[INNER_KEYS * layout.keyDim()];
     this.values = inPlace ? block.valuePanels().floats() : new float[INNER_KEYS * columns];
@@ -69,7 +69,7 @@ final class InnerPanels {
       VisibleKeys visible,
       int group,
       int groupEnd) {
-    if (block.storage() == Storage.F32) {
+    if (block.type() == ElementType.F32) {
       keyStart = block.keyPanelOffset(keyValueHead, 0);
       valueStart = block.valuePanelOffset(keyValueHead, 0);
       return;
@@ -94,7 +94,7 @@ final class InnerPanels {
   private void unpackKeys(AttentionKernel kernel, int keyValueHead, int count) {
     Panels source = block.keyPanels();
     int offset = block.keyPanelOffset(keyValueHead, firstKey);
-    kernel.unpack(source.storage(), source.halves(), offset, count * layout.keyDim(), keys, 0);
+    kernel.unpack(source.type(), source.halves(), offset, count * layout.keyDim(), keys, 0);
   }
 
   private void unpackValues(AttentionKernel kernel, int keyValueHead, int count) {
@@ -103,7 +103,7 @@ final class InnerPanels {
       int width = KeyValueBlock.panelWidth(layout.valueDim(), column);
       int offset = block.valuePanelOffset(keyValueHead, column) + firstKey * width;
       kernel.unpack(
-          source.storage(), source.halves(), offset, count * width, values, column * INNER_KEYS);
+          source.type(), source.halves(), offset, count * width, values, column * INNER_KEYS);
     }
   }
 }

@@ -13,7 +13,7 @@ import java.util.Objects;
  *       columns rounded up to 16; missing columns are zero.
  * </ul>
  *
- * <p>All elements are in one {@link Storage}, finite and rounded to it.
+ * <p>All elements are of one {@link ElementType} and finite.
  */
 public final class KeyValueBlock {
   /** Keys of a panel: four vectors of AVX-512, one row of the micro-kernel's accumulators. */
@@ -34,14 +34,14 @@ public final class KeyValueBlock {
   /**
    * Wraps arrays that an earlier {@link Packer} made.
    *
-   * @param valuePanels in the storage of the keys
+   * @param valuePanels of the same element type as the keys
    * @param keyNorms [numKeyValueHeads]: the largest Euclidean norm of a key of the head, as stored
    */
   public KeyValueBlock(
       HeadLayout layout, int keys, Panels keyPanels, Panels valuePanels, float[] keyNorms) {
     if (keyPanels.length() != keyElements(layout, keys)
         || valuePanels.length() != valueElements(layout, keys)
-        || keyPanels.storage() != valuePanels.storage()
+        || keyPanels.type() != valuePanels.type()
         || keyNorms.length != layout.numKeyValueHeads()) {
       throw new IllegalArgumentException(
           "Invalid key/value block of %d keys for %s: %d key elements in %s, %d value elements in %s, %d norms"
@@ -49,9 +49,9 @@ public final class KeyValueBlock {
                   keys,
                   layout,
                   keyPanels.length(),
-                  keyPanels.storage(),
+                  keyPanels.type(),
                   valuePanels.length(),
-                  valuePanels.storage(),
+                  valuePanels.type(),
                   keyNorms.length));
     }
     this.layout = layout;
@@ -69,9 +69,9 @@ public final class KeyValueBlock {
     return keys;
   }
 
-  /** How keys and values are stored. */
-  public Storage storage() {
-    return keyPanels.storage();
+  /** The type of the stored keys and values. */
+  public ElementType type() {
+    return keyPanels.type();
   }
 
   /** Bytes of the keys and values. */
@@ -129,32 +129,32 @@ public final class KeyValueBlock {
   }
 
   /**
-   * Packs keys and values row by row and rounds them to the storage, to nearest, ties to even. Each
-   * row of each head is put once.
+   * Packs keys and values row by row and rounds them to the element type, to nearest, ties to even.
+   * Each row of each head is put once.
    */
   public static final class Packer {
     private final HeadLayout layout;
     private final int keys;
-    private final Storage storage;
+    private final ElementType type;
     private final Panels keyPanels;
     private final Panels valuePanels;
     private final float[] keyNorms;
     private final float maxValue;
 
-    /** Packs in {@link Storage#F32}, where nothing is rounded. */
+    /** Packs in {@link ElementType#F32}, where nothing is rounded. */
     public Packer(HeadLayout layout, int keys) {
-      this(layout, keys, Storage.F32);
+      this(layout, keys, ElementType.F32);
     }
 
-    public Packer(HeadLayout layout, int keys, Storage storage) {
+    public Packer(HeadLayout layout, int keys, ElementType type) {
       this.layout = layout;
       this.keys = keys;
-      this.storage = storage;
-      this.keyPanels = Panels.zeros(storage, keyElements(layout, keys));
-      this.valuePanels = Panels.zeros(storage, valueElements(layout, keys));
+      this.type = type;
+      this.keyPanels = Panels.zeros(type, keyElements(layout, keys));
+      this.valuePanels = Panels.zeros(type, valueElements(layout, keys));
       this.keyNorms = new float[layout.numKeyValueHeads()];
       // A weight is at most 1, so no sum over the block's keys exceeds 2^127.
-      this.maxValue = Math.min(Math.scalb(1f, 127) / keys, storage.max());
+      this.maxValue = Math.min(Math.scalb(1f, 127) / keys, type.max());
     }
 
     /**
@@ -171,9 +171,9 @@ public final class KeyValueBlock {
       int target = (head * panels + row / PANEL_KEYS) * keyDim * PANEL_KEYS + row % PANEL_KEYS;
       double squares = 0;
       for (int d = 0; d < keyDim; d++) {
-        float x = storage.round(source[offset + d]);
+        float x = type.round(source[offset + d]);
         if (!Float.isFinite(x)) {
-          String expected = storage == Storage.F32 ? "finite" : expected(storage.max());
+          String expected = Float.isFinite(source[offset + d]) ? expected(type.max()) : "finite";
           throw new InvalidElementException("key", head, row, source[offset + d], expected);
         }
         keyPanels.set(target + d * PANEL_KEYS, x);
@@ -197,7 +197,7 @@ public final class KeyValueBlock {
         int width = Math.min(PANEL_COLUMNS, padded - start);
         int target = (head * padded + start) * keys + row * width;
         for (int c = start; c < Math.min(start + PANEL_COLUMNS, valueDim); c++) {
-          float x = storage.round(source[offset + c]);
+          float x = type.round(source[offset + c]);
           if (!(Math.abs(x) <= maxValue)) {
             throw new InvalidElementException(
                 "value", head, row, source[offset + c], expected(maxValue));
@@ -208,7 +208,7 @@ public final class KeyValueBlock {
     }
 
     private String expected(float max) {
-      String rounded = storage == Storage.F32 ? "" : " when rounded to " + storage;
+      String rounded = type == ElementType.F32 ? "" : " when rounded to " + type;
       return "finite and at most " + max + rounded;
     }
 

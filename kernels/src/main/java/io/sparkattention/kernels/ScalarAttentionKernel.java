@@ -96,11 +96,11 @@ public final class ScalarAttentionKernel extends AttentionKernel {
   }
 
   @Override
-  void unpack(Storage storage, short[] source, int from, int count, float[] target, int to) {
+  void unpack(ElementType type, short[] source, int from, int count, float[] target, int to) {
     for (int i = 0; i < count; i++) {
       short half = source[from + i];
       target[to + i] =
-          storage == Storage.BF16 ? HalfFloats.bf16ToFloat(half) : HalfFloats.f16ToFloat(half);
+          type == ElementType.BF16 ? HalfFloats.bf16ToFloat(half) : HalfFloats.f16ToFloat(half);
     }
   }
 }

@@ -318,8 +318,8 @@ public final class VectorAttentionKernel extends AttentionKernel {
   }
 
   @Override
-  void unpack(Storage storage, short[] source, int from, int count, float[] target, int to) {
-    if (storage == Storage.BF16) {
+  void unpack(ElementType type, short[] source, int from, int count, float[] target, int to) {
+    if (type == ElementType.BF16) {
       unpackBf16(source, from, count, target, to);
     } else {
       unpackF16(source, from, count, target, to);

@@ -48,11 +48,11 @@ final class AttentionCase {
   }
 
   KeyValueBlock keyValueBlock(int start, int end) {
-    return keyValueBlock(start, end, Storage.F32);
+    return keyValueBlock(start, end, ElementType.F32);
   }
 
-  KeyValueBlock keyValueBlock(int start, int end, Storage storage) {
-    KeyValueBlock.Packer packer = new KeyValueBlock.Packer(layout, end - start, storage);
+  KeyValueBlock keyValueBlock(int start, int end, ElementType type) {
+    KeyValueBlock.Packer packer = new KeyValueBlock.Packer(layout, end - start, type);
     for (int h = 0; h < layout.numKeyValueHeads(); h++) {
       for (int row = start; row < end; row++) {
         packer.putKey(h, row - start, key, (h * keys + row) * layout.keyDim());
@@ -78,18 +78,18 @@ final class AttentionCase {
 
   /** The state of all queries after all key blocks of {@code blockKeys} keys, in order. */
   AttentionState attend(AttentionKernel kernel, int blockKeys, int offset, int left, int right) {
-    return attend(kernel, Storage.F32, blockKeys, offset, left, right);
+    return attend(kernel, ElementType.F32, blockKeys, offset, left, right);
   }
 
-  /** The same with keys and values in {@code storage}. */
+  /** The same with keys and values in {@code type}. */
   AttentionState attend(
-      AttentionKernel kernel, Storage storage, int blockKeys, int offset, int left, int right) {
+      AttentionKernel kernel, ElementType type, int blockKeys, int offset, int left, int right) {
     AttentionState state = new AttentionState(layout.numHeads(), queries, layout.valueDim());
     QueryBlock block = queryBlock(0, queries);
     for (int start = 0; start < keys; start += blockKeys) {
       int end = Math.min(start + blockKeys, keys);
       VisibleKeys visible = band(0, queries, start, end, offset, left, right);
-      kernel.fold(block, keyValueBlock(start, end, storage), visible, state);
+      kernel.fold(block, keyValueBlock(start, end, type), visible, state);
     }
     return state;
   }

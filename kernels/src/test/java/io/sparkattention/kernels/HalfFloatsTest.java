@@ -14,7 +14,7 @@ class HalfFloatsTest {
 
   /** The formats by their definition. */
   private enum Format {
-    BF16(8, 7, Storage.BF16) {
+    BF16(8, 7, ElementType.BF16) {
       @Override
       float widen(short half) {
         return HalfFloats.bf16ToFloat(half);
@@ -25,7 +25,7 @@ class HalfFloatsTest {
         return HalfFloats.floatToBf16(value);
       }
     },
-    F16(5, 10, Storage.F16) {
+    F16(5, 10, ElementType.F16) {
       @Override
       float widen(short half) {
         return HalfFloats.f16ToFloat(half);
@@ -40,13 +40,13 @@ class HalfFloatsTest {
     final int fractionBits;
     final int bias;
     final int infinity;
-    final Storage storage;
+    final ElementType type;
 
-    Format(int exponentBits, int fractionBits, Storage storage) {
+    Format(int exponentBits, int fractionBits, ElementType type) {
       this.fractionBits = fractionBits;
       this.bias = (1 << (exponentBits - 1)) - 1;
       this.infinity = ((1 << exponentBits) - 1) << fractionBits;
-      this.storage = storage;
+      this.type = type;
     }
 
     abstract float widen(short half);
@@ -135,7 +135,7 @@ class HalfFloatsTest {
     for (AttentionKernel kernel :
         new AttentionKernel[] {new ScalarAttentionKernel(), new VectorAttentionKernel()}) {
       float[] found = new float[PATTERNS + 3];
-      kernel.unpack(format.storage, halves, 0, PATTERNS, found, 3);
+      kernel.unpack(format.type, halves, 0, PATTERNS, found, 3);
       for (int pattern = 0; pattern < PATTERNS; pattern++) {
         if (format.isFinite(pattern)) {
           assertThat(Double.compare(found[3 + pattern], format.value(pattern)))
@@ -147,12 +147,13 @@ class HalfFloatsTest {
   }
 
   @Test
-  void storagesKnowTheirRange() {
-    assertThat((double) Storage.BF16.max()).isEqualTo(Format.BF16.value(Format.BF16.infinity - 1));
-    assertThat((double) Storage.F16.max()).isEqualTo(Format.F16.value(Format.F16.infinity - 1));
-    assertThat(Storage.F32.round(0.1f)).isEqualTo(0.1f);
-    assertThat(Storage.F16.round(65519f)).isEqualTo(65504f);
-    assertThat(Storage.F16.round(-65520f)).isEqualTo(Float.NEGATIVE_INFINITY);
-    assertThat(Storage.BF16.round(1 + 0x1p-8f)).isEqualTo(1f);
+  void typesKnowTheirRange() {
+    assertThat((double) ElementType.BF16.max())
+        .isEqualTo(Format.BF16.value(Format.BF16.infinity - 1));
+    assertThat((double) ElementType.F16.max()).isEqualTo(Format.F16.value(Format.F16.infinity - 1));
+    assertThat(ElementType.F32.round(0.1f)).isEqualTo(0.1f);
+    assertThat(ElementType.F16.round(65519f)).isEqualTo(65504f);
+    assertThat(ElementType.F16.round(-65520f)).isEqualTo(Float.NEGATIVE_INFINITY);
+    assertThat(ElementType.BF16.round(1 + 0x1p-8f)).isEqualTo(1f);
   }
 }

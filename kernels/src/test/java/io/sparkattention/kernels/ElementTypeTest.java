@@ -11,14 +11,17 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Keys and values in 16 bits: the bits of float32 blocks of the rounded values, half the bytes. */
-class StorageTest {
+class ElementTypeTest {
   private static final AttentionKernel SCALAR = new ScalarAttentionKernel();
   private static final AttentionKernel VECTOR = new VectorAttentionKernel();
   private static final int FAR = 1 << 29;
 
-  /** Of each storage: heads, key/value heads, keyDim, valueDim, queries, keys, block, band. */
+  /**
+   * For each 16-bit type: heads, queries, keys, keys of a block, and offset, left, right of the
+   * band.
+   */
   static Stream<Arguments> shapes() {
-    return Stream.of(Storage.BF16, Storage.F16)
+    return Stream.of(ElementType.BF16, ElementType.F16)
         .flatMap(
             s ->
                 Stream.of(
@@ -44,26 +47,26 @@ class StorageTest {
   @ParameterizedTest
   @MethodSource("shapes")
   void givesTheBitsOfTheRoundedValuesInFloat32(
-      Storage storage, HeadLayout layout, int queries, int keys, int block, int[] band) {
+      ElementType type, HeadLayout layout, int queries, int keys, int block, int[] band) {
     AttentionCase c = new AttentionCase(layout, queries, keys, 31);
-    float[] found = attend(c, VECTOR, storage, block, band);
-    assertThat(attend(c, SCALAR, storage, block, band)).containsExactly(found);
-    round(c.key, storage);
-    round(c.value, storage);
-    assertThat(attend(c, VECTOR, Storage.F32, block, band)).containsExactly(found);
+    float[] found = attend(c, VECTOR, type, block, band);
+    assertThat(attend(c, SCALAR, type, block, band)).containsExactly(found);
+    round(c.key, type);
+    round(c.value, type);
+    assertThat(attend(c, VECTOR, ElementType.F32, block, band)).containsExactly(found);
   }
 
   /** The bound of the module's README, beside that of float32 arithmetic. */
   @ParameterizedTest
   @MethodSource("shapes")
   void isOffByNoMoreThanTheBound(
-      Storage storage, HeadLayout layout, int queries, int keys, int block, int[] band) {
+      ElementType type, HeadLayout layout, int queries, int keys, int block, int[] band) {
     AttentionCase c = new AttentionCase(layout, queries, keys, 32);
-    float[] found = attend(c, VECTOR, storage, block, band);
+    float[] found = attend(c, VECTOR, type, block, band);
     ReferenceAttention.Result expected = c.reference(band[0], band[1], band[2]);
 
-    double relative = storage == Storage.BF16 ? 0x1p-8 : 0x1p-11;
-    double absolute = storage == Storage.BF16 ? 0x1p-134 : 0x1p-25;
+    double relative = type == ElementType.BF16 ? 0x1p-8 : 0x1p-11;
+    double absolute = type == ElementType.BF16 ? 0x1p-134 : 0x1p-25;
     double scoreError = scoreError(c, relative, absolute);
     double float32 = c.relativeBound(AttentionKernel.INNER_KEYS);
     double bound = (relative + scoreError + float32) * c.maxValue() + absolute;
@@ -104,9 +107,9 @@ class StorageTest {
 
   @ParameterizedTest
   @EnumSource(names = {"BF16", "F16"})
-  void takesHalfTheBytes(Storage storage) {
+  void takesHalfTheBytes(ElementType type) {
     AttentionCase c = new AttentionCase(new HeadLayout(2, 2, 40, 24), 1, 131, 33);
-    KeyValueBlock half = c.keyValueBlock(0, 131, storage);
+    KeyValueBlock half = c.keyValueBlock(0, 131, type);
     assertThat(2 * half.bytes()).isEqualTo(c.keyValueBlock(0, 131).bytes());
     assertThat(half.bytes()).isEqualTo(2 * 2 * (192 * 40 + 131 * 32));
     assertThat(half.keyPanels().halves()).isNotNull();
@@ -115,18 +118,18 @@ class StorageTest {
 
   /** An unseen score is checked by this norm alone, so it has to bound what the kernel reads. */
   @ParameterizedTest
-  @EnumSource(Storage.class)
-  void theNormIsThatOfTheStoredKey(Storage storage) {
-    KeyValueBlock.Packer packer = new KeyValueBlock.Packer(new HeadLayout(1, 1, 1, 1), 1, storage);
+  @EnumSource(ElementType.class)
+  void theNormIsThatOfTheStoredKey(ElementType type) {
+    KeyValueBlock.Packer packer = new KeyValueBlock.Packer(new HeadLayout(1, 1, 1, 1), 1, type);
     float roundedUp = 1 + 0x1.8p-8f;
     packer.putKey(0, 0, new float[] {-roundedUp}, 0);
-    assertThat(packer.pack().keyNorms()).containsExactly(storage.round(roundedUp));
+    assertThat(packer.pack().keyNorms()).containsExactly(type.round(roundedUp));
   }
 
   @Test
-  void refusesWhatTheStorageCannotHold() {
+  void refusesWhatTheTypeCannotHold() {
     HeadLayout layout = new HeadLayout(1, 1, 2, 2);
-    KeyValueBlock.Packer f16 = new KeyValueBlock.Packer(layout, 4, Storage.F16);
+    KeyValueBlock.Packer f16 = new KeyValueBlock.Packer(layout, 4, ElementType.F16);
     f16.putKey(0, 0, new float[] {65519, -65519}, 0);
     assertThatThrownBy(() -> f16.putKey(0, 2, new float[] {0, 65520}, 0))
         .isInstanceOf(InvalidElementException.class)
@@ -135,32 +138,32 @@ class StorageTest {
     assertThatThrownBy(() -> f16.putValue(0, 1, new float[] {-1e6f, 0}, 0))
         .hasMessage(
             "Invalid value in head 0, row 1: -1000000.0 (expected finite and at most 65504.0 when rounded to f16)");
-    KeyValueBlock.Packer bf16 = new KeyValueBlock.Packer(layout, 4, Storage.BF16);
+    KeyValueBlock.Packer bf16 = new KeyValueBlock.Packer(layout, 4, ElementType.BF16);
     assertThatThrownBy(() -> bf16.putKey(0, 0, new float[] {Float.MAX_VALUE, 0}, 0))
         .hasMessageContaining("at most 3.3895314E38 when rounded to bf16");
     assertThatThrownBy(() -> bf16.putKey(0, 0, new float[] {Float.NaN, 0}, 0))
-        .hasMessageStartingWith("Invalid key in head 0, row 0: NaN");
+        .hasMessage("Invalid key in head 0, row 0: NaN (expected finite)");
   }
 
   @Test
-  void refusesPanelsOfTwoStorages() {
+  void refusesPanelsOfTwoTypes() {
     HeadLayout layout = new HeadLayout(1, 1, 1, 1);
-    Panels keys = Panels.of(Storage.BF16, new short[64]);
-    Panels values = Panels.of(Storage.F16, new short[16]);
+    Panels keys = Panels.of(ElementType.BF16, new short[64]);
+    Panels values = Panels.of(ElementType.F16, new short[16]);
     assertThatThrownBy(() -> new KeyValueBlock(layout, 1, keys, values, new float[1]))
         .hasMessageContaining("64 key elements in bf16, 16 value elements in f16");
-    assertThatThrownBy(() -> Panels.of(Storage.F32, new short[1]))
+    assertThatThrownBy(() -> Panels.of(ElementType.F32, new short[1]))
         .hasMessage("Cannot store f32 in 16 bits");
   }
 
   private static float[] attend(
-      AttentionCase c, AttentionKernel kernel, Storage storage, int block, int[] band) {
-    return AttentionCase.finish(c.attend(kernel, storage, block, band[0], band[1], band[2]));
+      AttentionCase c, AttentionKernel kernel, ElementType type, int block, int[] band) {
+    return AttentionCase.finish(c.attend(kernel, type, block, band[0], band[1], band[2]));
   }
 
-  private static void round(float[] values, Storage storage) {
+  private static void round(float[] values, ElementType type) {
     for (int i = 0; i < values.length; i++) {
-      values[i] = storage.round(values[i]);
+      values[i] = type.round(values[i]);
     }
   }
 }

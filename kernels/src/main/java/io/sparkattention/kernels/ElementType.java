@@ -7,7 +7,7 @@ import java.util.Locale;
  * in any case, and every stored element widens to float32 exactly, so that a block gives the bits
  * of a float32 block of the same, rounded, elements.
  */
-public enum Storage {
+public enum ElementType {
   F32(Float.BYTES, Float.MAX_VALUE),
   /** The upper half of a float32: its range, 8 significant bits. */
   BF16(Short.BYTES, 0x1.fep127f),
@@ -17,7 +17,7 @@ public enum Storage {
   private final int bytes;
   private final float max;
 
-  Storage(int bytes, float max) {
+  ElementType(int bytes, float max) {
     this.bytes = bytes;
     this.max = max;
   }
