@@ -1,6 +1,7 @@
 package io.sparkattention.driver;
 
 import io.sparkattention.kernels.AttentionKernels;
+import io.sparkattention.kernels.ElementType;
 import io.sparkattention.partitioning.AttentionMask;
 import io.sparkattention.partitioning.BlockAssignment;
 import io.sparkattention.partitioning.CausalAlignment;
@@ -45,6 +46,8 @@ public final class AttentionConfig implements Serializable {
     NUM_HEADS("numHeads", "a whole number from 1 to " + MAX_HEADS),
     /** Key/value heads, likewise; as many as query heads where it is absent. */
     NUM_KV_HEADS("numKvHeads", "a whole number from 1 to " + MAX_HEADS),
+    /** Element type of packed keys and values; that of the input where it has 16 bits: auto. */
+    KEY_VALUE_TYPE("keyValueType", "auto, f32, bf16 or f16"),
     KERNEL("kernel", "auto, vector or scalar");
 
     private final String text;
@@ -111,6 +114,7 @@ public final class AttentionConfig implements Serializable {
   private final Integer shards;
   private final Integer numHeads;
   private final Integer numKeyValueHeads;
+  private final ElementType keyValueType;
   private final String kernel;
 
   private AttentionConfig(Settings s) {
@@ -124,6 +128,7 @@ public final class AttentionConfig implements Serializable {
     this.shards = s.get(Key.SHARDS, upTo(MAX_SHARDS), null);
     this.numHeads = s.get(Key.NUM_HEADS, upTo(MAX_HEADS), null);
     this.numKeyValueHeads = s.get(Key.NUM_KV_HEADS, upTo(MAX_HEADS), null);
+    this.keyValueType = s.get(Key.KEY_VALUE_TYPE, AttentionConfig::parseElementType, null);
     this.kernel = s.get(Key.KERNEL, AttentionConfig::checkKernel, "auto");
   }
 
@@ -196,6 +201,17 @@ public final class AttentionConfig implements Serializable {
     return value;
   }
 
+  /** Null: auto. */
+  private static ElementType parseElementType(String text) {
+    if (text.equals("auto")) {
+      return null;
+    }
+    return Arrays.stream(ElementType.values())
+        .filter(type -> type.toString().equals(text))
+        .findFirst()
+        .orElseThrow(() -> new IllegalArgumentException("Unknown element type: " + text));
+  }
+
   private static String checkKernel(String name) {
     if (!KERNELS.contains(name)) {
       throw new IllegalArgumentException("Unknown kernel: " + name);
@@ -247,6 +263,11 @@ public final class AttentionConfig implements Serializable {
   /** Absent: as many as query heads. */
   public OptionalInt numKeyValueHeads() {
     return optional(numKeyValueHeads);
+  }
+
+  /** Absent: the input's, where its keys and values have 16 bits, else float32. */
+  public Optional<ElementType> keyValueType() {
+    return Optional.ofNullable(keyValueType);
   }
 
   public String kernel() {

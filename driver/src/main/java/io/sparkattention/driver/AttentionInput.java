@@ -2,6 +2,7 @@ package io.sparkattention.driver;
 
 import io.sparkattention.driver.exchange.PlacedKeyValues;
 import io.sparkattention.driver.exchange.PlacedQueries;
+import io.sparkattention.kernels.ElementType;
 import io.sparkattention.kernels.HeadLayout;
 import java.util.List;
 import org.apache.spark.api.java.JavaRDD;
@@ -12,6 +13,9 @@ import org.apache.spark.api.java.JavaRDD;
  */
 public interface AttentionInput {
   HeadLayout layout();
+
+  /** The narrowest type that holds the keys and values without loss against float32. */
+  ElementType keyValueType();
 
   /** All sequences; a block names one by its index here. */
   List<SequenceShape> sequences();

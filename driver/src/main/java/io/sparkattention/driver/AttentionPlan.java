@@ -2,6 +2,7 @@ package io.sparkattention.driver;
 
 import io.sparkattention.driver.AttentionConfig.ExchangeKind;
 import io.sparkattention.kernels.AttentionState;
+import io.sparkattention.kernels.ElementType;
 import io.sparkattention.kernels.HeadLayout;
 import io.sparkattention.partitioning.AttentionMask;
 import io.sparkattention.partitioning.Block;
@@ -38,6 +39,8 @@ public final class AttentionPlan {
   private final List<List<Block>> keyRuns;
   private final int[] runShards;
   private final RingSchedule schedule;
+  private final ElementType keyValueType;
+  private final String keyValueTypeReason;
   private final String kernel;
   private final long visiblePairs;
   private final double skew;
@@ -45,12 +48,20 @@ public final class AttentionPlan {
   /**
    * Plans a run.
    *
+   * @param inputType the narrowest type that holds the input's keys and values without loss
    * @param slots tasks that the cluster runs at once
    * @throws InvalidInputException if a sequence has more key blocks than a state may merge
    */
   public AttentionPlan(
-      HeadLayout layout, List<SequenceShape> sequences, AttentionConfig config, int slots) {
+      HeadLayout layout,
+      ElementType inputType,
+      List<SequenceShape> sequences,
+      AttentionConfig config,
+      int slots) {
     this.layout = layout;
+    this.keyValueType = config.keyValueType().orElse(inputType);
+    this.keyValueTypeReason =
+        config.keyValueType().isPresent() ? "asked for" : "the narrowest without loss";
     this.sequences = List.copyOf(sequences);
     this.mask = config.mask();
     this.scale = config.scale().orElse(1 / Math.sqrt(layout.keyDim()));
@@ -159,7 +170,9 @@ public final class AttentionPlan {
   }
 
   private long keyValueBytesPerToken() {
-    return (long) layout.numKeyValueHeads() * (layout.keyDim() + layout.valueDim()) * Float.BYTES;
+    return (long) layout.numKeyValueHeads()
+        * (layout.keyDim() + layout.valueDim())
+        * keyValueType.bytes();
   }
 
   private long maxRunTokens() {
@@ -243,6 +256,11 @@ public final class AttentionPlan {
     return assignment;
   }
 
+  /** The element type of packed keys and values. */
+  public ElementType keyValueType() {
+    return keyValueType;
+  }
+
   /** The kernel that was asked for, by the names of {@code AttentionKernels}. */
   public String kernel() {
     return kernel;
@@ -271,6 +289,7 @@ public final class AttentionPlan {
         """
         sequences    %d, %,d queries × %,d keys
         heads        %d over %d key/value heads, headDim %d, valueDim %d
+        keys, values %s (%s), %s
         mask         %s, %,d visible pairs, %.3e FLOPs
         blocks       %d query and %d key blocks of %d tokens
         exchange     %s (%s)
@@ -283,6 +302,9 @@ public final class AttentionPlan {
         layout.numKeyValueHeads(),
         layout.keyDim(),
         layout.valueDim(),
+        keyValueType,
+        keyValueTypeReason,
+        megabytes((double) tokens(keyBlocks) * keyValueBytesPerToken()),
         mask,
         visiblePairs,
         flops(),

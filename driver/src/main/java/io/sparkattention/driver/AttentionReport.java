@@ -16,6 +16,7 @@ import io.sparkattention.driver.exchange.AttentionMeter;
  * @param bytesMoved between executors
  * @param skewMaxOverMean work per rank
  * @param peakHeapBytes largest use after a collection of any executor
+ * @param keyValueType element type of packed keys and values
  */
 public record AttentionReport(
     long tokens,
@@ -35,6 +36,7 @@ public record AttentionReport(
     long bytesMoved,
     double skewMaxOverMean,
     long peakHeapBytes,
+    String keyValueType,
     String kernel) {
 
   static AttentionReport of(
@@ -60,6 +62,7 @@ public record AttentionReport(
         reading.bytesMoved(),
         plan.skewMaxOverMean(),
         reading.peakHeapBytes(),
+        plan.keyValueType().toString(),
         kernel);
   }
 }

@@ -55,7 +55,8 @@ public final class DistributedAttention {
 
   /** The plan of a run, without running it. */
   public AttentionPlan plan(AttentionInput input, AttentionConfig config) {
-    return new AttentionPlan(input.layout(), input.sequences(), config, slots());
+    return new AttentionPlan(
+        input.layout(), input.keyValueType(), input.sequences(), config, slots());
   }
 
   /**

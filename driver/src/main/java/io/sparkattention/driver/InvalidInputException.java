@@ -10,6 +10,9 @@ import java.util.Locale;
 public final class InvalidInputException extends RuntimeException {
   private static final long serialVersionUID = 1L;
 
+  /** Keys and values up to here, 2^127 over the tokens of the largest block, fit into float32. */
+  private static final float FLOAT32_ENOUGH = 0x1p111f;
+
   private static final double LN_2 = Math.log(2);
 
   public InvalidInputException(String message) {
@@ -36,6 +39,8 @@ public final class InvalidInputException extends RuntimeException {
     } else if (e.what().equals("query") && Float.isFinite(e.value())) {
       found += ", which --scale takes out of float32's range";
       expected = "a smaller number; make the queries or --scale smaller";
+    } else if (Math.abs(e.value()) <= FLOAT32_ENOUGH) {
+      expected = e.expected() + "; correct the input or choose --key-value-type f32";
     }
     return new InvalidInputException(
         "Invalid %s in sequence '%s', head %d, position %d: found %s, expected %s"

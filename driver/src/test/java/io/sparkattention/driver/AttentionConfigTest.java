@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.sparkattention.driver.AttentionConfig.ExchangeKind;
 import io.sparkattention.driver.AttentionConfig.Key;
+import io.sparkattention.kernels.ElementType;
 import io.sparkattention.partitioning.AttentionMask;
 import io.sparkattention.partitioning.BlockAssignment;
 import io.sparkattention.partitioning.CausalAlignment;
@@ -30,6 +31,7 @@ class AttentionConfigTest {
     assertThat(config.shards()).isEmpty();
     assertThat(config.numHeads()).isEmpty();
     assertThat(config.numKeyValueHeads()).isEmpty();
+    assertThat(config.keyValueType()).isEmpty();
     assertThat(config.kernel()).isEqualTo("auto");
   }
 
@@ -44,6 +46,7 @@ class AttentionConfigTest {
         .set("spark.attention.shards", "12")
         .set("spark.attention.numHeads", "8")
         .set("spark.attention.numKvHeads", "2")
+        .set("spark.attention.keyValueType", "bf16")
         .set("spark.attention.kernel", "scalar")
         .set("spark.app.name", "not ours");
     AttentionConfig config = AttentionConfig.resolve(Map.of(), conf);
@@ -56,6 +59,7 @@ class AttentionConfigTest {
     assertThat(config.shards()).hasValue(12);
     assertThat(config.numHeads()).hasValue(8);
     assertThat(config.numKeyValueHeads()).hasValue(2);
+    assertThat(config.keyValueType()).contains(ElementType.BF16);
     assertThat(config.kernel()).isEqualTo("scalar");
   }
 
@@ -107,6 +111,8 @@ class AttentionConfigTest {
           NUM_HEADS | 0 | a whole number from 1 to 65536
           NUM_KV_HEADS | '' | a whole number from 1 to 65536
           NUM_HEADS | 65537 | a whole number from 1 to 65536
+          KEY_VALUE_TYPE | fp16 | auto, f32, bf16 or f16
+          KEY_VALUE_TYPE | F16 | auto, f32, bf16 or f16
           KERNEL | cuda | auto, vector or scalar
           """)
   void aWrongValueNamesWhereItStandsAndWhatIsExpected(Key key, String value, String expected) {
@@ -129,7 +135,12 @@ class AttentionConfigTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"NUM_KV_HEADS, --num-kv-heads", "BLOCK_TOKENS, --block-tokens", "MASK, --mask"})
+  @CsvSource({
+    "NUM_KV_HEADS, --num-kv-heads",
+    "BLOCK_TOKENS, --block-tokens",
+    "MASK, --mask",
+    "KEY_VALUE_TYPE, --key-value-type"
+  })
   void optionsAreSpelledAsOnTheCommandLine(Key key, String option) {
     assertThat(key.option()).isEqualTo(option);
   }

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.sparkattention.driver.AttentionConfig.ExchangeKind;
 import io.sparkattention.driver.AttentionConfig.Key;
 import io.sparkattention.kernels.AttentionState;
+import io.sparkattention.kernels.ElementType;
 import io.sparkattention.kernels.HeadLayout;
 import io.sparkattention.partitioning.BlockAssignment;
 import java.util.List;
@@ -20,7 +21,7 @@ class AttentionPlanTest {
   private static AttentionPlan plan(
       HeadLayout layout, Map<Key, String> options, SequenceShape... sequences) {
     AttentionConfig config = AttentionConfig.resolve(options, new SparkConf(false));
-    return new AttentionPlan(layout, List.of(sequences), config, SLOTS);
+    return new AttentionPlan(layout, ElementType.F32, List.of(sequences), config, SLOTS);
   }
 
   private static SequenceShape sequence(long queries, long keys) {
@@ -34,11 +35,25 @@ class AttentionPlanTest {
             """
             sequences    1, 10,000 queries × 10,000 keys
             heads        8 over 2 key/value heads, headDim 64, valueDim 64
+            keys, values f32 (the narrowest without loss), 10.2 MB
             mask         causal, 50,005,000 visible pairs, 1.024e+11 FLOPs
             blocks       5 query and 5 key blocks of 2048 tokens
             exchange     ring (moves at most 30.7 MB; rejected reduce: 497.9 MB)
             shards       4, balanced, skew 1.316, 4 fetch units of up to 16.8 MB
             """);
+  }
+
+  @Test
+  void sixteenBitsHalveWhatMovesAndDoubleTheTokensOfAFetchUnit() {
+    Map<Key, String> options = Map.of(Key.KEY_VALUE_TYPE, "bf16", Key.SHARDS, "2");
+    AttentionPlan half = plan(LAYOUT, options, sequence(90_000, 90_000));
+    AttentionPlan whole = plan(LAYOUT, Map.of(Key.SHARDS, "2"), sequence(90_000, 90_000));
+    assertThat(half.toString()).contains("keys, values bf16 (asked for), 46.1 MB\n");
+    assertThat(whole.toString())
+        .contains("keys, values f32 (the narrowest without loss), 92.2 MB\n");
+    assertThat(half.toString()).contains("ring (moves at most 46.1 MB");
+    assertThat(whole.toString()).contains("ring (moves at most 92.2 MB");
+    assertThat(half.keyRuns().get(0)).hasSize(2 * whole.keyRuns().get(0).size());
   }
 
   @Test

@@ -81,6 +81,12 @@ final class AttendCommand implements Callable<Integer> {
   @Option(names = "--shards", description = "Number of shards (default: the task slots).")
   private String shards;
 
+  @Option(
+      names = "--key-value-type",
+      description =
+          "auto, f32, bf16 or f16: how keys and values are held (default: auto, without loss).")
+  private String keyValueType;
+
   @Option(names = "--kernel", description = "auto, vector or scalar (default: auto).")
   private String kernel;
 
@@ -151,6 +157,7 @@ final class AttendCommand implements Callable<Integer> {
     put(options, Key.ASSIGNMENT, assignment);
     put(options, Key.BLOCK_TOKENS, blockTokens);
     put(options, Key.SHARDS, shards);
+    put(options, Key.KEY_VALUE_TYPE, keyValueType);
     put(options, Key.KERNEL, kernel);
     return options;
   }

@@ -80,6 +80,7 @@ class AttendCommandTest extends CommandTest {
     assertThat(report.get("bytes_moved").asLong()).isZero();
     assertThat(report.get("skew_max_over_mean").asDouble()).isBetween(1.0, 1.5);
     assertThat(report.get("peak_heap_bytes").asLong()).isBetween(1L << 20, 2L << 30);
+    assertThat(report.get("key_value_type").asText()).isEqualTo("f32");
     assertThat(report.get("kernel").asText()).startsWith("vector");
   }
 
@@ -98,6 +99,8 @@ class AttendCommandTest extends CommandTest {
           2,
           "--kernel",
           "scalar",
+          "--key-value-type",
+          "f16",
           "--assignment",
           "striped",
           "--report",
@@ -108,6 +111,7 @@ class AttendCommandTest extends CommandTest {
     JsonNode report = new ObjectMapper().readTree(at("report/report.json").toFile());
     assertThat(report.get("block_tokens").asInt()).isEqualTo(500);
     assertThat(report.get("shards").asInt()).isEqualTo(2);
+    assertThat(report.get("key_value_type").asText()).isEqualTo("f16");
     assertThat(report.get("kernel").asText()).isEqualTo("scalar");
     assertThat(report.get("assignment").asText()).isEqualTo("striped");
   }

@@ -28,8 +28,12 @@ public abstract class AttentionKernel {
   /** Virtual lanes of the row sums: the lanes of the widest vector, AVX-512. */
   static final int LANES = 16;
 
-  /** Query rows between two visits of the same inner block; 96 to 384 are equal within noise. */
-  static final int GROUP_ROWS = 128;
+  /**
+   * Query rows between two visits of the same inner block. Float32 panels run equally fast with 96
+   * to 384; 16-bit ones are unpacked once per visit, which took 3 to 4 % of the time with 128 rows,
+   * 2 % with 256 and 1.5 to 2 % with 384.
+   */
+  static final int GROUP_ROWS = 256;
 
   /** Distance of two score rows; 16 more than the keys keeps the four rows out of one cache set. */
   static final int SCORE_STRIDE = INNER_KEYS + 16;
@@ -120,6 +124,17 @@ public abstract class AttentionKernel {
       int first);
 
   /**
+   * Widens 16-bit elements to float32, exactly: finite values, subnormals and ±0 included.
+   *
+   * @param type {@link ElementType#BF16} or {@link ElementType#F16}
+   * @param source read from {@code from} on
+   * @param count elements, a multiple of 16
+   * @param target written from {@code to} on
+   */
+  abstract void unpack(
+      ElementType type, short[] source, int from, int count, float[] target, int to);
+
+  /**
    * Folds a pair of blocks into {@code state}.
    *
    * @param visible the keys that each query row sees, in rows of the key block
@@ -137,7 +152,7 @@ public abstract class AttentionKernel {
       throw new IllegalArgumentException(
           "Cannot fold %s keys into the state of %s queries".formatted(keys.layout(), layout));
     }
-    Leaf leaf = new Leaf(KeyValueBlock.paddedColumns(layout.valueDim()));
+    Leaf leaf = new Leaf(keys);
     for (int head = 0; head < layout.numHeads(); head++) {
       for (int group = 0; group < queries.rows(); group += GROUP_ROWS) {
         foldGroup(queries, keys, visible, head, group, leaf, state);
@@ -145,7 +160,9 @@ public abstract class AttentionKernel {
     }
   }
 
-  /** Computes the leaves of up to 128 rows of one head and adds them to the state. */
+  /**
+   * Computes the leaves of up to {@link #GROUP_ROWS} rows of one head and adds them to the state.
+   */
   private void foldGroup(
       QueryBlock queries,
       KeyValueBlock keys,
@@ -155,8 +172,10 @@ public abstract class AttentionKernel {
       Leaf leaf,
       AttentionState state) {
     int groupEnd = Math.min(group + GROUP_ROWS, queries.rows());
+    int keyValueHead = queries.layout().keyValueHead(head);
     leaf.clear();
     for (int inner = 0; inner < keys.keys(); inner += INNER_KEYS) {
+      leaf.panels.load(this, keyValueHead, inner, visible, group, groupEnd);
       for (int row = group; row < groupEnd; row += STRIP_ROWS) {
         foldStrip(queries, keys, visible, head, row, inner, leaf, row - group);
       }
@@ -199,8 +218,8 @@ public abstract class AttentionKernel {
     scores(
         queries.strips(),
         queries.stripOffset(head, row),
-        keys.keyPanels(),
-        keys.keyPanelOffset(keyValueHead, leaf.first),
+        leaf.panels.keys(),
+        leaf.panels.keyOffset(leaf.first),
         panels,
         layout.keyDim(),
         leaf.scores,
@@ -222,8 +241,8 @@ public abstract class AttentionKernel {
           leaf.scores,
           0,
           used,
-          keys.valuePanels(),
-          keys.valuePanelOffset(keyValueHead, column) + leaf.first * width,
+          leaf.panels.values(),
+          leaf.panels.valueOffset(leaf.first, column),
           width,
           leaf.rescale,
           leaf.output,
@@ -263,6 +282,7 @@ public abstract class AttentionKernel {
 
   /** Scratch of one fold: the leaves of a group of rows and the scores of a strip. */
   private static final class Leaf {
+    final InnerPanels panels;
     final int columns;
     final int[] exponents = new int[GROUP_ROWS];
     final float[] sums = new float[GROUP_ROWS * LANES];
@@ -281,8 +301,9 @@ public abstract class AttentionKernel {
 
     int end;
 
-    Leaf(int columns) {
-      this.columns = columns;
+    Leaf(KeyValueBlock keys) {
+      this.panels = new InnerPanels(keys);
+      this.columns = KeyValueBlock.paddedColumns(keys.layout().valueDim());
       this.output = new float[GROUP_ROWS * columns];
     }
 

@@ -12,6 +12,8 @@ import java.util.Objects;
  *       panels, keys, width]}, where width is 64 but for the last panel, which holds the remaining
  *       columns rounded up to 16; missing columns are zero.
  * </ul>
+ *
+ * <p>All elements are of one {@link ElementType} and finite.
  */
 public final class KeyValueBlock {
   /** Keys of a panel: four vectors of AVX-512, one row of the micro-kernel's accumulators. */
@@ -25,23 +27,32 @@ public final class KeyValueBlock {
 
   private final HeadLayout layout;
   private final int keys;
-  private final float[] keyPanels;
-  private final float[] valuePanels;
+  private final Panels keyPanels;
+  private final Panels valuePanels;
   private final float[] keyNorms;
 
   /**
    * Wraps arrays that an earlier {@link Packer} made.
    *
-   * @param keyNorms [numKeyValueHeads]: the largest Euclidean norm of a key of the head
+   * @param valuePanels of the same element type as the keys
+   * @param keyNorms [numKeyValueHeads]: the largest Euclidean norm of a key of the head, as stored
    */
   public KeyValueBlock(
-      HeadLayout layout, int keys, float[] keyPanels, float[] valuePanels, float[] keyNorms) {
-    if (keyPanels.length != keyFloats(layout, keys)
-        || valuePanels.length != valueFloats(layout, keys)
+      HeadLayout layout, int keys, Panels keyPanels, Panels valuePanels, float[] keyNorms) {
+    if (keyPanels.length() != keyElements(layout, keys)
+        || valuePanels.length() != valueElements(layout, keys)
+        || keyPanels.type() != valuePanels.type()
         || keyNorms.length != layout.numKeyValueHeads()) {
       throw new IllegalArgumentException(
-          "Invalid key/value block of %d keys for %s: %d key floats, %d value floats, %d norms"
-              .formatted(keys, layout, keyPanels.length, valuePanels.length, keyNorms.length));
+          "Invalid key/value block of %d keys for %s: %d key elements in %s, %d value elements in %s, %d norms"
+              .formatted(
+                  keys,
+                  layout,
+                  keyPanels.length(),
+                  keyPanels.type(),
+                  valuePanels.length(),
+                  valuePanels.type(),
+                  keyNorms.length));
     }
     this.layout = layout;
     this.keys = keys;
@@ -58,17 +69,27 @@ public final class KeyValueBlock {
     return keys;
   }
 
+  /** The type of the stored keys and values. */
+  public ElementType type() {
+    return keyPanels.type();
+  }
+
+  /** Bytes of the keys and values. */
+  public long bytes() {
+    return keyPanels.bytes() + valuePanels.bytes();
+  }
+
   /** [numKeyValueHeads, ceil(keys / 64), keyDim, 64]; not a copy. */
-  public float[] keyPanels() {
+  public Panels keyPanels() {
     return keyPanels;
   }
 
   /** [numKeyValueHeads, panels, keys, width]; not a copy. */
-  public float[] valuePanels() {
+  public Panels valuePanels() {
     return valuePanels;
   }
 
-  /** [numKeyValueHeads]: the largest Euclidean norm of a key of the head; not a copy. */
+  /** [numKeyValueHeads]: the largest Euclidean norm of a stored key of the head; not a copy. */
   public float[] keyNorms() {
     return keyNorms;
   }
@@ -96,41 +117,51 @@ public final class KeyValueBlock {
     return Math.min(PANEL_COLUMNS, paddedColumns(valueDim) - panelStart);
   }
 
-  private static int keyFloats(HeadLayout layout, int keys) {
+  private static int keyElements(HeadLayout layout, int keys) {
     long padded = (long) QueryBlock.ceilDiv(keys, PANEL_KEYS) * PANEL_KEYS;
     return Math.toIntExact(Math.multiplyExact(padded * layout.numKeyValueHeads(), layout.keyDim()));
   }
 
-  private static int valueFloats(HeadLayout layout, int keys) {
+  private static int valueElements(HeadLayout layout, int keys) {
     return Math.toIntExact(
         Math.multiplyExact(
             (long) keys * layout.numKeyValueHeads(), paddedColumns(layout.valueDim())));
   }
 
-  /** Packs keys and values row by row. Each row of each head is put once. */
+  /**
+   * Packs keys and values row by row and rounds them to the element type, to nearest, ties to even.
+   * Each row of each head is put once.
+   */
   public static final class Packer {
     private final HeadLayout layout;
     private final int keys;
-    private final float[] keyPanels;
-    private final float[] valuePanels;
+    private final ElementType type;
+    private final Panels keyPanels;
+    private final Panels valuePanels;
     private final float[] keyNorms;
     private final float maxValue;
 
+    /** Packs in {@link ElementType#F32}, where nothing is rounded. */
     public Packer(HeadLayout layout, int keys) {
+      this(layout, keys, ElementType.F32);
+    }
+
+    public Packer(HeadLayout layout, int keys, ElementType type) {
       this.layout = layout;
       this.keys = keys;
-      this.keyPanels = new float[keyFloats(layout, keys)];
-      this.valuePanels = new float[valueFloats(layout, keys)];
+      this.type = type;
+      this.keyPanels = Panels.zeros(type, keyElements(layout, keys));
+      this.valuePanels = Panels.zeros(type, valueElements(layout, keys));
       this.keyNorms = new float[layout.numKeyValueHeads()];
       // A weight is at most 1, so no sum over the block's keys exceeds 2^127.
-      this.maxValue = Math.scalb(1f, 127) / keys;
+      this.maxValue = Math.min(Math.scalb(1f, 127) / keys, type.max());
     }
 
     /**
      * Puts the key of one key/value head and row.
      *
      * @param source holds the key's {@code keyDim} elements from {@code offset} on
-     * @throws InvalidElementException if an element is not finite
+     * @throws InvalidElementException if an element is not finite, also when rounded
      */
     public void putKey(int head, int row, float[] source, int offset) {
       // Beyond the block lies another head, which would be overwritten unnoticed.
@@ -140,11 +171,12 @@ public final class KeyValueBlock {
       int target = (head * panels + row / PANEL_KEYS) * keyDim * PANEL_KEYS + row % PANEL_KEYS;
       double squares = 0;
       for (int d = 0; d < keyDim; d++) {
-        float x = source[offset + d];
+        float x = type.round(source[offset + d]);
         if (!Float.isFinite(x)) {
-          throw new InvalidElementException("key", head, row, x, "finite");
+          String expected = Float.isFinite(source[offset + d]) ? expected(type.max()) : "finite";
+          throw new InvalidElementException("key", head, row, source[offset + d], expected);
         }
-        keyPanels[target + d * PANEL_KEYS] = x;
+        keyPanels.set(target + d * PANEL_KEYS, x);
         squares += (double) x * x;
       }
       keyNorms[head] = Math.max(keyNorms[head], (float) Math.sqrt(squares));
@@ -154,7 +186,8 @@ public final class KeyValueBlock {
      * Puts the value of one key/value head and row.
      *
      * @param source holds the value's {@code valueDim} elements from {@code offset} on
-     * @throws InvalidElementException if an element is not finite or exceeds 2^127 / keys
+     * @throws InvalidElementException if an element, when rounded, is not finite or exceeds 2^127 /
+     *     keys
      */
     public void putValue(int head, int row, float[] source, int offset) {
       Objects.checkIndex(row, keys);
@@ -164,14 +197,19 @@ public final class KeyValueBlock {
         int width = Math.min(PANEL_COLUMNS, padded - start);
         int target = (head * padded + start) * keys + row * width;
         for (int c = start; c < Math.min(start + PANEL_COLUMNS, valueDim); c++) {
-          float x = source[offset + c];
+          float x = type.round(source[offset + c]);
           if (!(Math.abs(x) <= maxValue)) {
             throw new InvalidElementException(
-                "value", head, row, x, "finite and at most " + maxValue);
+                "value", head, row, source[offset + c], expected(maxValue));
           }
-          valuePanels[target + c - start] = x;
+          valuePanels.set(target + c - start, x);
         }
       }
+    }
+
+    private String expected(float max) {
+      String rounded = type == ElementType.F32 ? "" : " when rounded to " + type;
+      return "finite and at most " + max + rounded;
     }
 
     public KeyValueBlock pack() {

@@ -140,4 +140,13 @@ public final class ScalarAttentionKernel extends AttentionKernel {
       lo[first + c] += y - upper;
     }
   }
+
+  @Override
+  void unpack(ElementType type, short[] source, int from, int count, float[] target, int to) {
+    for (int i = 0; i < count; i++) {
+      short half = source[from + i];
+      target[to + i] =
+          type == ElementType.BF16 ? HalfFloats.bf16ToFloat(half) : HalfFloats.f16ToFloat(half);
+    }
+  }
 }

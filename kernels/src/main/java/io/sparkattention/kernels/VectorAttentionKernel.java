@@ -3,7 +3,9 @@ package io.sparkattention.kernels;
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
@@ -14,6 +16,11 @@ public final class VectorAttentionKernel extends AttentionKernel {
   static final VectorSpecies<Float> FLOATS = widest();
   private static final VectorSpecies<Integer> INTS =
       VectorSpecies.of(int.class, FLOATS.vectorShape());
+
+  /** As many 16-bit elements as a vector of floats has lanes; read, widened and nothing else. */
+  private static final VectorSpecies<Short> HALVES =
+      VectorSpecies.of(short.class, VectorShape.forBitSize(FLOATS.vectorBitSize() / 2));
+
   private static final int L = FLOATS.length();
 
   /** Raw bits of 127f: for floats ≥ 0 the order of the bits as integers is that of the floats. */
@@ -431,6 +438,47 @@ public final class VectorAttentionKernel extends AttentionKernel {
       double upper = (y + cut) - cut;
       hi[first + c] += upper;
       lo[first + c] += y - upper;
+    }
+  }
+
+  @Override
+  void unpack(ElementType type, short[] source, int from, int count, float[] target, int to) {
+    if (type == ElementType.BF16) {
+      unpackBf16(source, from, count, target, to);
+    } else {
+      unpackF16(source, from, count, target, to);
+    }
+  }
+
+  private static void unpackBf16(short[] source, int from, int count, float[] target, int to) {
+    for (int i = 0; i < count; i += L) {
+      ShortVector halves = ShortVector.fromArray(HALVES, source, from + i);
+      IntVector bits = (IntVector) halves.convertShape(VectorOperators.S2I, INTS, 0);
+      bits = bits.lanewise(VectorOperators.LSHL, 16);
+      bits.reinterpretAsFloats().intoArray(target, to + i);
+    }
+  }
+
+  /**
+   * A half with the exponent field E and the fraction F is 2^(E−15) · (1 + F), or 2^-14 · F where E
+   * is 0. With the exponent's bias moved to that of float32, x = 2^(E−15) · (1 + F) holds for E = 0
+   * too, and the half is min(x, 2x − 2^-14): the second is the smaller below 2^-14 only, and is
+   * exact there. A product of the shifted bits with 2^112 would be shorter, but reads a subnormal
+   * float for each subnormal half, for which some CPUs take a hundred times as long.
+   */
+  private static void unpackF16(short[] source, int from, int count, float[] target, int to) {
+    IntVector sign = IntVector.broadcast(INTS, 0x8000_0000);
+    IntVector exponentAndFraction = IntVector.broadcast(INTS, 0x0fff_e000);
+    IntVector bias = IntVector.broadcast(INTS, (127 - 15) << 23);
+    FloatVector two = FloatVector.broadcast(FLOATS, 2f);
+    FloatVector minusSmallestNormal = FloatVector.broadcast(FLOATS, -0x1p-14f);
+    for (int i = 0; i < count; i += L) {
+      ShortVector halves = ShortVector.fromArray(HALVES, source, from + i);
+      IntVector bits = (IntVector) halves.convertShape(VectorOperators.S2I, INTS, 0);
+      IntVector x = bits.lanewise(VectorOperators.LSHL, 13).and(exponentAndFraction).add(bias);
+      // Both are not negative, so that their bits compare as they do.
+      IntVector y = x.reinterpretAsFloats().fma(two, minusSmallestNormal).reinterpretAsInts();
+      x.min(y).or(bits.and(sign)).reinterpretAsFloats().intoArray(target, to + i);
     }
   }
 }

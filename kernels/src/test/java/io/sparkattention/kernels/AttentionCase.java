@@ -63,7 +63,11 @@ public final class AttentionCase {
 
   /** Keys and values [start, end) packed. */
   public KeyValueBlock keyValueBlock(int start, int end) {
-    KeyValueBlock.Packer packer = new KeyValueBlock.Packer(layout, end - start);
+    return keyValueBlock(start, end, ElementType.F32);
+  }
+
+  KeyValueBlock keyValueBlock(int start, int end, ElementType type) {
+    KeyValueBlock.Packer packer = new KeyValueBlock.Packer(layout, end - start, type);
     for (int h = 0; h < layout.numKeyValueHeads(); h++) {
       for (int row = start; row < end; row++) {
         packer.putKey(h, row - start, key, (h * keys + row) * layout.keyDim());
@@ -89,12 +93,18 @@ public final class AttentionCase {
 
   /** The state of all queries after all key blocks of {@code blockKeys} keys, in order. */
   AttentionState attend(AttentionKernel kernel, int blockKeys, int offset, int left, int right) {
+    return attend(kernel, ElementType.F32, blockKeys, offset, left, right);
+  }
+
+  /** The same with keys and values in {@code type}. */
+  AttentionState attend(
+      AttentionKernel kernel, ElementType type, int blockKeys, int offset, int left, int right) {
     AttentionState state = new AttentionState(layout.numHeads(), queries, layout.valueDim());
     QueryBlock block = queryBlock(0, queries);
     for (int start = 0; start < keys; start += blockKeys) {
       int end = Math.min(start + blockKeys, keys);
       VisibleKeys visible = band(0, queries, start, end, offset, left, right);
-      kernel.fold(block, keyValueBlock(start, end), visible, state);
+      kernel.fold(block, keyValueBlock(start, end, type), visible, state);
     }
     return state;
   }

@@ -8,6 +8,7 @@ import java.nio.ByteOrder;
 import java.nio.DoubleBuffer;
 import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
+import java.nio.ShortBuffer;
 
 /**
  * Arrays of numbers on the wire: length, then little-endian elements, copied through a buffer of 64
@@ -43,6 +44,29 @@ public final class BulkArrays {
       int count = Math.min(floats.capacity(), array.length - i);
       in.readBytes(bytes.array(), 0, count * Float.BYTES);
       floats.clear().get(array, i, count);
+    }
+    return array;
+  }
+
+  public static void writeShorts(Output out, short[] array) {
+    out.writeInt(array.length);
+    ByteBuffer bytes = buffer(array.length, Short.BYTES);
+    ShortBuffer shorts = bytes.asShortBuffer();
+    for (int i = 0; i < array.length; i += shorts.capacity()) {
+      int count = Math.min(shorts.capacity(), array.length - i);
+      shorts.clear().put(array, i, count);
+      out.writeBytes(bytes.array(), 0, count * Short.BYTES);
+    }
+  }
+
+  public static short[] readShorts(Input in) {
+    short[] array = new short[length(in)];
+    ByteBuffer bytes = buffer(array.length, Short.BYTES);
+    ShortBuffer shorts = bytes.asShortBuffer();
+    for (int i = 0; i < array.length; i += shorts.capacity()) {
+      int count = Math.min(shorts.capacity(), array.length - i);
+      in.readBytes(bytes.array(), 0, count * Short.BYTES);
+      shorts.clear().get(array, i, count);
     }
     return array;
   }

@@ -11,7 +11,6 @@ import io.sparkattention.partitioning.Block;
 public record PlacedKeyValues(Block block, KeyValueBlock keyValues) {
   /** Bytes of the keys and values. */
   public long bytes() {
-    return (long) Float.BYTES
-        * (keyValues.keyPanels().length + (long) keyValues.valuePanels().length);
+    return keyValues.bytes();
   }
 }

@@ -6,8 +6,10 @@ import com.esotericsoftware.kryo.Serializer;
 import com.esotericsoftware.kryo.io.Input;
 import com.esotericsoftware.kryo.io.Output;
 import io.sparkattention.kernels.AttentionState;
+import io.sparkattention.kernels.ElementType;
 import io.sparkattention.kernels.HeadLayout;
 import io.sparkattention.kernels.KeyValueBlock;
+import io.sparkattention.kernels.Panels;
 import io.sparkattention.kernels.QueryBlock;
 import io.sparkattention.partitioning.Block;
 import java.util.function.BiConsumer;
@@ -18,7 +20,7 @@ import java.util.function.Function;
  * reader of another version refuses, so that executors with different jars fail at once.
  */
 public final class VersionedSerializer<T> extends Serializer<T> {
-  private static final byte VERSION = 1;
+  private static final byte VERSION = 2;
 
   private final BiConsumer<Output, T> writer;
   private final Function<Input, T> reader;
@@ -129,8 +131,8 @@ public final class VersionedSerializer<T> extends Serializer<T> {
     writeBlock(out, placed.block());
     writeLayout(out, placed.keyValues().layout());
     out.writeInt(placed.keyValues().keys());
-    BulkArrays.writeFloats(out, placed.keyValues().keyPanels());
-    BulkArrays.writeFloats(out, placed.keyValues().valuePanels());
+    writePanels(out, placed.keyValues().keyPanels());
+    writePanels(out, placed.keyValues().valuePanels());
     BulkArrays.writeFloats(out, placed.keyValues().keyNorms());
   }
 
@@ -140,9 +142,25 @@ public final class VersionedSerializer<T> extends Serializer<T> {
         new KeyValueBlock(
             readLayout(in),
             in.readInt(),
-            BulkArrays.readFloats(in),
-            BulkArrays.readFloats(in),
+            readPanels(in),
+            readPanels(in),
             BulkArrays.readFloats(in)));
+  }
+
+  private static void writePanels(Output out, Panels panels) {
+    out.writeByte(panels.type().ordinal());
+    if (panels.type() == ElementType.F32) {
+      BulkArrays.writeFloats(out, panels.floats());
+    } else {
+      BulkArrays.writeShorts(out, panels.halves());
+    }
+  }
+
+  private static Panels readPanels(Input in) {
+    ElementType type = ElementType.values()[in.readByte()];
+    return type == ElementType.F32
+        ? Panels.of(BulkArrays.readFloats(in))
+        : Panels.of(type, BulkArrays.readShorts(in));
   }
 
   private static void writeRows(Output out, AttentionRows rows) {

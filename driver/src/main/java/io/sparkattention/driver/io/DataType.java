@@ -1,5 +1,6 @@
 package io.sparkattention.driver.io;
 
+import io.sparkattention.kernels.HalfFloats;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.ShortBuffer;
@@ -63,13 +64,13 @@ public enum DataType {
       case F16 -> {
         ShortBuffer halves = view.asShortBuffer();
         for (int i = 0; i < count; i++) {
-          target[offset + i] = halfToFloat(halves.get(i));
+          target[offset + i] = HalfFloats.f16ToFloat(halves.get(i));
         }
       }
       case BF16 -> {
         ShortBuffer halves = view.asShortBuffer();
         for (int i = 0; i < count; i++) {
-          target[offset + i] = Float.intBitsToFloat(halves.get(i) << 16);
+          target[offset + i] = HalfFloats.bf16ToFloat(halves.get(i));
         }
       }
       case F64 -> {
@@ -97,13 +98,13 @@ public enum DataType {
       case F16 -> {
         ShortBuffer halves = view.asShortBuffer();
         for (int i = 0; i < count; i++) {
-          halves.put(i, floatToHalf(source[offset + i]));
+          halves.put(i, HalfFloats.floatToF16(source[offset + i]));
         }
       }
       case BF16 -> {
         ShortBuffer halves = view.asShortBuffer();
         for (int i = 0; i < count; i++) {
-          halves.put(i, floatToBrainHalf(source[offset + i]));
+          halves.put(i, HalfFloats.floatToBf16(source[offset + i]));
         }
       }
       case F64 -> {
@@ -133,54 +134,5 @@ public enum DataType {
 
   private UnsupportedOperationException notFloat() {
     return new UnsupportedOperationException("Cannot convert " + this + " to or from float32");
-  }
-
-  /** IEEE 754 binary16 to binary32, exact. */
-  static float halfToFloat(short half) {
-    int sign = (half & 0x8000) << 16;
-    int exponent = half & 0x7c00;
-    int fraction = half & 0x03ff;
-    if (exponent == 0) {
-      // Zero and subnormals are multiples of 2^-24.
-      float magnitude = fraction * 0x1p-24f;
-      return Float.intBitsToFloat(sign | Float.floatToRawIntBits(magnitude));
-    }
-    if (exponent == 0x7c00) {
-      return Float.intBitsToFloat(sign | 0x7f80_0000 | fraction << 13);
-    }
-    // The exponents' biases are 15 and 127.
-    return Float.intBitsToFloat(sign | (((exponent | fraction) << 13) + (112 << 23)));
-  }
-
-  /** IEEE 754 binary32 to binary16, to nearest, ties to even. */
-  static short floatToHalf(float value) {
-    int bits = Float.floatToRawIntBits(value);
-    int sign = bits >>> 16 & 0x8000;
-    int magnitude = bits & 0x7fff_ffff;
-    if (magnitude > 0x7f80_0000) {
-      // Quiet, so that a payload without upper bits does not turn into infinity.
-      return (short) (sign | 0x7e00 | magnitude >>> 13 & 0x03ff);
-    }
-    if (magnitude < 0x3880_0000) {
-      // Below 2^-14. A float at 1/2 has steps of 2^-24 like the subnormals, so the addition rounds.
-      float shifted = Float.intBitsToFloat(magnitude) + 0.5f;
-      return (short) (sign | (Float.floatToRawIntBits(shifted) - Float.floatToRawIntBits(0.5f)));
-    }
-    if (magnitude >= 0x477f_f000) {
-      // 65,520 is halfway from the largest half, which is odd, to the next power of two.
-      return (short) (sign | 0x7c00);
-    }
-    int rounded = magnitude + 0x0fff + (magnitude >>> 13 & 1);
-    return (short) (sign | (rounded - (112 << 23)) >>> 13);
-  }
-
-  /** IEEE 754 binary32 to its own upper half, to nearest, ties to even. */
-  static short floatToBrainHalf(float value) {
-    int bits = Float.floatToRawIntBits(value);
-    if ((bits & 0x7fff_ffff) > 0x7f80_0000) {
-      // Quiet, so that a payload without upper bits does not turn into infinity.
-      return (short) (bits >>> 16 | 0x0040);
-    }
-    return (short) ((bits + 0x7fff + (bits >>> 16 & 1)) >>> 16);
   }
 }

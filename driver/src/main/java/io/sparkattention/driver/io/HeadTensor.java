@@ -16,6 +16,9 @@ record HeadTensor(
     SafetensorsFile.Tensor tensor, int rank, int batch, int heads, long tokens, int headDim)
     implements Serializable {
 
+  /** Numbers in memory at a time: 2 MiB as float32, 1 MiB of a file of 16-bit numbers. */
+  private static final int READ_FLOATS = 1 << 19;
+
   /** Receives the numbers of one head and row. */
   @FunctionalInterface
   interface RowConsumer {
@@ -85,19 +88,27 @@ record HeadTensor(
             .formatted(tensor.name(), file.name(), found, expected));
   }
 
-  /** Reads the rows of a block; its sequence is the index in the batch. */
+  /**
+   * Reads the rows of a block, some at a time, so that a block of 16-bit numbers is never in memory
+   * as float32; its sequence is the index in the batch.
+   */
   void read(SafetensorsFile file, FSDataInputStream in, Block block, RowConsumer rows) {
     int headsAtOnce = rank == 4 ? 1 : heads;
-    float[] buffer = new float[Math.multiplyExact(block.tokens(), headsAtOnce * headDim)];
+    int width = Math.multiplyExact(headsAtOnce, headDim);
+    int rowsAtOnce = Math.min(block.tokens(), Math.max(1, READ_FLOATS / width));
+    float[] buffer = new float[rowsAtOnce * width];
     for (int head = 0; head < heads; head += headsAtOnce) {
       long firstRow =
           rank == 4
               ? ((long) block.sequence() * heads + head) * tokens + block.start()
               : block.sequence() * tokens + block.start();
-      file.read(in, tensor, firstRow * headsAtOnce * headDim, buffer, 0, buffer.length);
-      for (int row = 0; row < block.tokens(); row++) {
-        for (int h = 0; h < headsAtOnce; h++) {
-          rows.put(head + h, row, buffer, (row * headsAtOnce + h) * headDim);
+      for (int start = 0; start < block.tokens(); start += rowsAtOnce) {
+        int count = Math.min(rowsAtOnce, block.tokens() - start);
+        file.read(in, tensor, (firstRow + start) * width, buffer, 0, count * width);
+        for (int row = 0; row < count; row++) {
+          for (int h = 0; h < headsAtOnce; h++) {
+            rows.put(head + h, start + row, buffer, (row * headsAtOnce + h) * headDim);
+          }
         }
       }
     }

@@ -14,6 +14,7 @@ import io.sparkattention.driver.InvalidInputException;
 import io.sparkattention.driver.SequenceShape;
 import io.sparkattention.driver.exchange.PlacedKeyValues;
 import io.sparkattention.driver.exchange.PlacedQueries;
+import io.sparkattention.kernels.ElementType;
 import io.sparkattention.kernels.HeadLayout;
 import io.sparkattention.partitioning.Block;
 import java.util.ArrayList;
@@ -201,6 +202,11 @@ public final class ParquetInput implements AttentionInput {
   }
 
   @Override
+  public ElementType keyValueType() {
+    return ElementType.F32;
+  }
+
+  @Override
   public List<SequenceShape> sequences() {
     return sequences;
   }
@@ -236,9 +242,10 @@ public final class ParquetInput implements AttentionInput {
     BlockRouting routing =
         new BlockRouting(plan.grid(), keyBlocks, partitions, plan.sequences().size());
     RowBlocks blocks = new RowBlocks(path, layout, routing, idsByIndex());
+    ElementType type = plan.keyValueType();
     return blocks
         .shuffle(select("key", "value"), sequenceIndex(), plan.keyRuns().size())
-        .mapPartitions(blocks::keyValues);
+        .mapPartitions(pieces -> blocks.keyValues(pieces, type));
   }
 
   /** Id and position first, then the given columns. */

@@ -3,6 +3,7 @@ package io.sparkattention.driver.io;
 import io.sparkattention.driver.InvalidInputException;
 import io.sparkattention.driver.exchange.PlacedKeyValues;
 import io.sparkattention.driver.exchange.PlacedQueries;
+import io.sparkattention.kernels.ElementType;
 import io.sparkattention.kernels.HeadLayout;
 import io.sparkattention.kernels.InvalidElementException;
 import io.sparkattention.kernels.KeyValueBlock;
@@ -125,11 +126,12 @@ final class RowBlocks implements Serializable {
         .iterator();
   }
 
-  Iterator<PlacedKeyValues> keyValues(Iterator<Tuple2<Integer, BlockPiece>> pieces) {
+  Iterator<PlacedKeyValues> keyValues(
+      Iterator<Tuple2<Integer, BlockPiece>> pieces, ElementType type) {
     Map<Integer, KeyValueBlock.Packer> packers =
         pack(
             pieces,
-            tokens -> new KeyValueBlock.Packer(layout, tokens),
+            tokens -> new KeyValueBlock.Packer(layout, tokens, type),
             (packer, row, piece, i) -> {
               for (int head = 0; head < layout.numKeyValueHeads(); head++) {
                 int at = i * layout.numKeyValueHeads() + head;

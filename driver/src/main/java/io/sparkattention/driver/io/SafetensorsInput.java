@@ -7,6 +7,7 @@ import io.sparkattention.driver.InvalidInputException;
 import io.sparkattention.driver.SequenceShape;
 import io.sparkattention.driver.exchange.PlacedKeyValues;
 import io.sparkattention.driver.exchange.PlacedQueries;
+import io.sparkattention.kernels.ElementType;
 import io.sparkattention.kernels.HeadLayout;
 import io.sparkattention.kernels.InvalidElementException;
 import io.sparkattention.kernels.KeyValueBlock;
@@ -116,6 +117,18 @@ public final class SafetensorsInput implements AttentionInput {
   }
 
   @Override
+  public ElementType keyValueType() {
+    if (key.tensor().type() != value.tensor().type()) {
+      return ElementType.F32;
+    }
+    return switch (key.tensor().type()) {
+      case BF16 -> ElementType.BF16;
+      case F16 -> ElementType.F16;
+      default -> ElementType.F32;
+    };
+  }
+
+  @Override
   public List<SequenceShape> sequences() {
     List<SequenceShape> sequences = new ArrayList<>();
     for (int b = 0; b < query.batch(); b++) {
@@ -151,7 +164,8 @@ public final class SafetensorsInput implements AttentionInput {
     BlockReader reader = new BlockReader(file, layout, context);
     HeadTensor keys = key;
     HeadTensor values = value;
-    return blocks(plan.keyRuns(), block -> reader.keyValues(block, keys, values));
+    ElementType type = plan.keyValueType();
+    return blocks(plan.keyRuns(), block -> reader.keyValues(block, keys, values, type));
   }
 
   /** Partition i is what {@code read} makes of the blocks of list i. */
@@ -183,8 +197,8 @@ public final class SafetensorsInput implements AttentionInput {
       return new PlacedQueries(block, packer.pack());
     }
 
-    PlacedKeyValues keyValues(Block block, HeadTensor keys, HeadTensor values) {
-      KeyValueBlock.Packer packer = new KeyValueBlock.Packer(layout, block.tokens());
+    PlacedKeyValues keyValues(Block block, HeadTensor keys, HeadTensor values, ElementType type) {
+      KeyValueBlock.Packer packer = new KeyValueBlock.Packer(layout, block.tokens(), type);
       read(block, keys, packer::putKey);
       read(block, values, packer::putValue);
       return new PlacedKeyValues(block, packer.pack());

@@ -24,6 +24,10 @@ class BulkArraysTest {
     return sizes(Integer.BYTES);
   }
 
+  static IntStream shortSizes() {
+    return sizes(Short.BYTES);
+  }
+
   static IntStream doubleSizes() {
     return sizes(Double.BYTES);
   }
@@ -79,6 +83,20 @@ class BulkArraysTest {
     BulkArrays.writeInts(out, array);
     Input in = written(Integer.BYTES + size * Integer.BYTES);
     assertThat(BulkArrays.readInts(in)).as("seed %d", SEED).isEqualTo(array);
+    assertThat(in.eof()).isTrue();
+  }
+
+  @ParameterizedTest
+  @MethodSource("shortSizes")
+  void shorts(int size) {
+    short[] array = new short[size];
+    Random random = new Random(SEED);
+    for (int i = 0; i < size; i++) {
+      array[i] = (short) random.nextInt();
+    }
+    BulkArrays.writeShorts(out, array);
+    Input in = written(Integer.BYTES + size * Short.BYTES);
+    assertThat(BulkArrays.readShorts(in)).as("seed %d", SEED).isEqualTo(array);
     assertThat(in.eof()).isTrue();
   }
 

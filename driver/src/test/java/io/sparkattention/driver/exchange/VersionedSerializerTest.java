@@ -11,6 +11,7 @@ import io.sparkattention.driver.AttentionKryoRegistrator;
 import io.sparkattention.driver.io.BlockPiece;
 import io.sparkattention.kernels.AttentionKernels;
 import io.sparkattention.kernels.AttentionState;
+import io.sparkattention.kernels.ElementType;
 import io.sparkattention.kernels.HeadLayout;
 import io.sparkattention.kernels.KeyValueBlock;
 import io.sparkattention.kernels.QueryBlock;
@@ -20,6 +21,7 @@ import java.util.Random;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 class VersionedSerializerTest {
@@ -39,11 +41,13 @@ class VersionedSerializerTest {
   static Stream<Object> whatTravels() {
     Random random = new Random(191);
     PlacedQueries queries = new PlacedQueries(BLOCK, queries(random));
-    PlacedKeyValues keyValues = new PlacedKeyValues(BLOCK, keyValues(random));
+    PlacedKeyValues keyValues = placed(ElementType.F32);
     return Stream.of(
         BLOCK,
         queries,
         keyValues,
+        placed(ElementType.BF16),
+        placed(ElementType.F16),
         new AttentionState(4, BLOCK.tokens(), 40),
         state(queries.queries(), keyValues.keyValues()),
         new AttentionRows(BLOCK, numbers(random, 37 * 4 * 40), numbers(random, 37 * 4)),
@@ -69,8 +73,12 @@ class VersionedSerializerTest {
     return packer.pack();
   }
 
-  private static KeyValueBlock keyValues(Random random) {
-    KeyValueBlock.Packer packer = new KeyValueBlock.Packer(LAYOUT, BLOCK.tokens());
+  private static PlacedKeyValues placed(ElementType type) {
+    return new PlacedKeyValues(BLOCK, keyValues(new Random(192), type));
+  }
+
+  private static KeyValueBlock keyValues(Random random, ElementType type) {
+    KeyValueBlock.Packer packer = new KeyValueBlock.Packer(LAYOUT, BLOCK.tokens(), type);
     for (int head = 0; head < LAYOUT.numKeyValueHeads(); head++) {
       for (int row = 0; row < BLOCK.tokens(); row++) {
         packer.putKey(head, row, numbers(random, LAYOUT.keyDim()), 0);
@@ -103,6 +111,15 @@ class VersionedSerializerTest {
   }
 
   @ParameterizedTest
+  @EnumSource(names = {"BF16", "F16"})
+  void sixteenBitsAreHalfTheBytes(ElementType type) {
+    PlacedKeyValues half = placed(type);
+    PlacedKeyValues whole = placed(ElementType.F32);
+    assertThat(2 * half.bytes()).isEqualTo(whole.bytes());
+    assertThat(written(whole).length - written(half).length).isEqualTo((int) half.bytes());
+  }
+
+  @ParameterizedTest
   @MethodSource("whatTravels")
   void anotherVersionIsRefused(Object object) {
     byte[] bytes = written(object);
@@ -110,7 +127,7 @@ class VersionedSerializerTest {
     assertThatThrownBy(() -> kryo.readObject(new Input(bytes), object.getClass()))
         .isInstanceOf(KryoException.class)
         .hasMessage(
-            "Cannot read %s of version 2: expected 1; use one spark-attention.jar everywhere"
+            "Cannot read %s of version 3: expected 2; use one spark-attention.jar everywhere"
                 .formatted(object.getClass().getSimpleName()));
   }
 }

@@ -1,0 +1,73 @@
+package io.sparkattention.kernels;
+
+/**
+ * The elements of a block's key panels or value panels, one flat array of one {@link ElementType}.
+ */
+public final class Panels {
+  private final ElementType type;
+  private final float[] floats;
+  private final short[] halves;
+
+  private Panels(ElementType type, float[] floats, short[] halves) {
+    this.type = type;
+    this.floats = floats;
+    this.halves = halves;
+  }
+
+  /** Wraps float32 elements. */
+  public static Panels of(float[] floats) {
+    return new Panels(ElementType.F32, floats, null);
+  }
+
+  /**
+   * Wraps 16-bit elements.
+   *
+   * @param type the meaning of their bits
+   */
+  public static Panels of(ElementType type, short[] halves) {
+    if (type.bytes() != Short.BYTES) {
+      throw new IllegalArgumentException("Cannot store " + type + " in 16 bits");
+    }
+    return new Panels(type, null, halves);
+  }
+
+  /** All elements zero. */
+  static Panels zeros(ElementType type, int length) {
+    return type == ElementType.F32 ? of(new float[length]) : of(type, new short[length]);
+  }
+
+  public ElementType type() {
+    return type;
+  }
+
+  public int length() {
+    return type == ElementType.F32 ? floats.length : halves.length;
+  }
+
+  public long bytes() {
+    return (long) length() * type.bytes();
+  }
+
+  /** The elements of {@link ElementType#F32}, else null; not a copy. */
+  public float[] floats() {
+    return floats;
+  }
+
+  /** The elements of a 16-bit type, else null; not a copy. */
+  public short[] halves() {
+    return halves;
+  }
+
+  /**
+   * Stores an element.
+   *
+   * @param value one that the type has, so that nothing is rounded
+   */
+  void set(int index, float value) {
+    switch (type) {
+      case F32 -> floats[index] = value;
+      case BF16 -> halves[index] = HalfFloats.floatToBf16(value);
+      case F16 -> halves[index] = HalfFloats.floatToF16(value);
+    }
+  }
+}
