@@ -32,17 +32,6 @@ public enum ElementType {
     return max;
   }
 
-  /**
-   * The element nearest to {@code value}, ties to even; infinite where that is beyond the range.
-   */
-  public float round(float value) {
-    return switch (this) {
-      case F32 -> value;
-      case BF16 -> HalfFloats.bf16ToFloat(HalfFloats.floatToBf16(value));
-      case F16 -> HalfFloats.f16ToFloat(HalfFloats.floatToF16(value));
-    };
-  }
-
   @Override
   public String toString() {
     return name().toLowerCase(Locale.ROOT);

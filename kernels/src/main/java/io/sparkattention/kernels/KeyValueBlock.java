@@ -171,12 +171,11 @@ public final class KeyValueBlock {
       int target = (head * panels + row / PANEL_KEYS) * keyDim * PANEL_KEYS + row % PANEL_KEYS;
       double squares = 0;
       for (int d = 0; d < keyDim; d++) {
-        float x = type.round(source[offset + d]);
+        float x = keyPanels.put(target + d * PANEL_KEYS, source[offset + d]);
         if (!Float.isFinite(x)) {
           String expected = Float.isFinite(source[offset + d]) ? expected(type.max()) : "finite";
           throw new InvalidElementException("key", head, row, source[offset + d], expected);
         }
-        keyPanels.set(target + d * PANEL_KEYS, x);
         squares += (double) x * x;
       }
       keyNorms[head] = Math.max(keyNorms[head], (float) Math.sqrt(squares));
@@ -197,12 +196,11 @@ public final class KeyValueBlock {
         int width = Math.min(PANEL_COLUMNS, padded - start);
         int target = (head * padded + start) * keys + row * width;
         for (int c = start; c < Math.min(start + PANEL_COLUMNS, valueDim); c++) {
-          float x = type.round(source[offset + c]);
+          float x = valuePanels.put(target + c - start, source[offset + c]);
           if (!(Math.abs(x) <= maxValue)) {
             throw new InvalidElementException(
                 "value", head, row, source[offset + c], expected(maxValue));
           }
-          valuePanels.set(target + c - start, x);
         }
       }
     }

@@ -59,15 +59,17 @@ public final class Panels {
   }
 
   /**
-   * Stores an element.
-   *
-   * @param value one that the type has, so that nothing is rounded
+   * Stores the element nearest to {@code value}, ties to even, and returns it; an infinity where
+   * the value is beyond the type's range.
    */
-  void set(int index, float value) {
-    switch (type) {
-      case F32 -> floats[index] = value;
-      case BF16 -> halves[index] = HalfFloats.floatToBf16(value);
-      case F16 -> halves[index] = HalfFloats.floatToF16(value);
+  float put(int index, float value) {
+    if (type == ElementType.F32) {
+      floats[index] = value;
+      return value;
     }
+    short half =
+        type == ElementType.BF16 ? HalfFloats.floatToBf16(value) : HalfFloats.floatToF16(value);
+    halves[index] = half;
+    return type == ElementType.BF16 ? HalfFloats.bf16ToFloat(half) : HalfFloats.f16ToFloat(half);
   }
 }

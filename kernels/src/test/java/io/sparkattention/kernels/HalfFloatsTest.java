@@ -151,9 +151,5 @@ class HalfFloatsTest {
     assertThat((double) ElementType.BF16.max())
         .isEqualTo(Format.BF16.value(Format.BF16.infinity - 1));
     assertThat((double) ElementType.F16.max()).isEqualTo(Format.F16.value(Format.F16.infinity - 1));
-    assertThat(ElementType.F32.round(0.1f)).isEqualTo(0.1f);
-    assertThat(ElementType.F16.round(65519f)).isEqualTo(65504f);
-    assertThat(ElementType.F16.round(-65520f)).isEqualTo(Float.NEGATIVE_INFINITY);
-    assertThat(ElementType.BF16.round(1 + 0x1p-8f)).isEqualTo(1f);
   }
 }
