@@ -31,11 +31,11 @@ public abstract class AttentionKernel {
   /**
    * Query rows between two visits of the same inner block. Float32 panels run equally fast with 96
    * to 384; 16-bit ones are unpacked once per visit, which took 3 to 4 % of the time with 128 rows,
-   * 2 % with 256 and 1.5 to 2 % with 384.
+   * 2 % with 256 and 1.5 to 2 % with 384. A multiple of the strip.
    */
-  static final int GROUP_ROWS = 256;
+  static final int GROUP_ROWS = 264;
 
-  /** Distance of two score rows; 16 more than the keys keeps the four rows out of one cache set. */
+  /** Distance of two score rows; 16 more than the keys keeps the six rows out of one cache set. */
   static final int SCORE_STRIDE = INNER_KEYS + 16;
 
   static final int STRIP_ROWS = QueryBlock.STRIP_ROWS;
@@ -53,10 +53,10 @@ public abstract class AttentionKernel {
   /**
    * Scores of one strip against whole key panels: {@code scores[r, j] = Σ_d q[d, r] · k[d, j]}.
    *
-   * @param q [keyDim, 4] from {@code qOffset} on
+   * @param q [keyDim, 6] from {@code qOffset} on
    * @param k [panels, keyDim, 64] from {@code kOffset} on
-   * @param scores [4, SCORE_STRIDE]; row r is written from {@code r · SCORE_STRIDE} on
-   * @param maxima [4, 16]: scratch, whose first column receives the largest score of each row
+   * @param scores [6, SCORE_STRIDE]; row r is written from {@code r · SCORE_STRIDE} on
+   * @param maxima [6, 16]: scratch, whose first column receives the largest score of each row
    */
   abstract void scores(
       float[] q,
@@ -84,7 +84,7 @@ public abstract class AttentionKernel {
    * {@code output[r, c] = output[r, c] · rescale[r] + Σ_j weights[r, j] · v[j, c]} for one strip
    * and one value panel.
    *
-   * @param weights [4, SCORE_STRIDE]; row r is read from {@code r · SCORE_STRIDE + first} on
+   * @param weights [6, SCORE_STRIDE]; row r is read from {@code r · SCORE_STRIDE + first} on
    * @param v [keys, width] from {@code vOffset} on; the width is a multiple of 16
    * @param output row r starts at {@code oOffset + r · oStride}
    */
@@ -195,7 +195,7 @@ public abstract class AttentionKernel {
     }
   }
 
-  /** One strip of four rows against one inner block: a step of FlashAttention-2's inner loop. */
+  /** One strip of six rows against one inner block: a step of FlashAttention-2's inner loop. */
   private void foldStrip(
       QueryBlock queries,
       KeyValueBlock keys,

@@ -28,8 +28,11 @@ public final class AttentionState {
   /** Leaves that may meet in one state: 2^(52 − W). The planner refuses more. */
   public static final int MAX_LEAVES = 1 << (52 - W);
 
-  /** The bin of an element to which nothing but zeros was added. */
-  static final int EMPTY = Integer.MIN_VALUE;
+  /**
+   * The bin of an element to which nothing but zeros was added: no odd multiple of W / 2, and what
+   * a new array holds.
+   */
+  static final int EMPTY = 0;
 
   /** Adding and subtracting this rounds a small double to a multiple of 2^-W. */
   private static final double ROUND_TO_HI = 1.5 * (1L << (52 - W));
@@ -58,7 +61,7 @@ public final class AttentionState {
         heads,
         rows,
         valueDim,
-        emptyBins(elements(heads, rows, valueDim)),
+        new int[elements(heads, rows, valueDim)],
         new double[elements(heads, rows, valueDim)],
         new double[elements(heads, rows, valueDim)]);
   }
@@ -81,12 +84,6 @@ public final class AttentionState {
 
   private static int elements(int heads, int rows, int valueDim) {
     return Math.toIntExact(Math.multiplyExact((long) heads * rows, valueDim + 1));
-  }
-
-  private static int[] emptyBins(int elements) {
-    int[] bins = new int[elements];
-    Arrays.fill(bins, EMPTY);
-    return bins;
   }
 
   public int heads() {
@@ -264,9 +261,10 @@ public final class AttentionState {
       return Float.NEGATIVE_INFINITY;
     }
     double denominator = hi[last] + lo[last];
+    double inverse = 1 / denominator;
     for (int c = 0; c < valueDim; c++) {
       int i = first + c;
-      double quotient = (hi[i] + lo[i]) / denominator;
+      double quotient = (hi[i] + lo[i]) * inverse;
       // An empty element is 0; scalb is slow, and nearly always nothing is to be scaled.
       int shift = bin[i] == EMPTY ? 0 : bin[i] - bin[last];
       output[offset + c] = (float) (shift == 0 ? quotient : Math.scalb(quotient, shift));

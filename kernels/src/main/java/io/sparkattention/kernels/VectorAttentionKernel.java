@@ -23,6 +23,18 @@ public final class VectorAttentionKernel extends AttentionKernel {
 
   private static final int L = FLOATS.length();
 
+  /**
+   * Whether the CPU has 32 vector registers, as with AVX-512, and not 16. The micro-kernels hold 6
+   * rows × 4 vectors of columns (keys of S, values of O) there and 6 × 2 otherwise: 24 or 12
+   * accumulators, the columns and up to two broadcasts. Narrower, 4 × 2 leaves too few independent
+   * multiply-adds to hide their latency (66 % of the peak); 4 × 3 and 6 × 2 unrolled twice are
+   * spilled (47 to 51 %).
+   */
+  private static final boolean WIDE = L == LANES;
+
+  private static final int ROWS = 6;
+  private static final int PANEL_ROWS = QueryBlock.STRIP_ROWS;
+
   /** Raw bits of 127f: for floats ≥ 0 the order of the bits as integers is that of the floats. */
   private static final int CLAMP_BITS = Float.floatToRawIntBits(Exp2.CLAMP);
 
@@ -71,8 +83,8 @@ public final class VectorAttentionKernel extends AttentionKernel {
   }
 
   /**
-   * S = QKᵀ: 4 rows × 4 vectors of keys in 16 accumulators, and the row maxima while the scores are
-   * in registers: they are compared in pipes that the multiply-adds leave idle.
+   * S = QKᵀ, and the row maxima while the scores are in registers: they are compared in pipes that
+   * the multiply-adds leave idle.
    */
   @Override
   void scores(
@@ -87,9 +99,14 @@ public final class VectorAttentionKernel extends AttentionKernel {
     Arrays.fill(maxima, Float.NEGATIVE_INFINITY);
     int panelFloats = keyDim * PANEL_KEYS;
     for (int panel = 0; panel < panels; panel++) {
-      for (int c = 0; c < PANEL_KEYS; c += 4 * L) {
-        int target = panel * PANEL_KEYS + c;
-        scores4x4(q, qOffset, k, kOffset + panel * panelFloats + c, keyDim, scores, target, maxima);
+      int source = kOffset + panel * panelFloats;
+      int target = panel * PANEL_KEYS;
+      for (int c = 0; c < PANEL_KEYS; c += WIDE ? 4 * L : 2 * L) {
+        if (WIDE) {
+          scores6x4(q, qOffset, k, source + c, keyDim, scores, target + c, maxima);
+        } else {
+          scores6x2(q, qOffset, k, source + c, keyDim, scores, target + c, maxima);
+        }
       }
     }
     for (int r = 0; r < STRIP_ROWS; r++) {
@@ -102,7 +119,12 @@ public final class VectorAttentionKernel extends AttentionKernel {
     }
   }
 
-  private static void scores4x4(
+  /**
+   * The index into {@code q} advances by itself: computed from {@code d} it is a sum of two shifts,
+   * of which C2 knows no bounds, and the loop takes 8 % longer. Its two bounds checks remain either
+   * way, and keep C2 from loading more of the row at once than there are registers.
+   */
+  private static void scores6x4(
       float[] q,
       int qOffset,
       float[] k,
@@ -127,9 +149,18 @@ public final class VectorAttentionKernel extends AttentionKernel {
     FloatVector d1 = a0;
     FloatVector d2 = a0;
     FloatVector d3 = a0;
-    for (int d = 0; d < keyDim; d++) {
-      int kd = kOffset + d * PANEL_KEYS;
-      int qd = qOffset + d * STRIP_ROWS;
+    FloatVector e0 = a0;
+    FloatVector e1 = a0;
+    FloatVector e2 = a0;
+    FloatVector e3 = a0;
+    FloatVector f0 = a0;
+    FloatVector f1 = a0;
+    FloatVector f2 = a0;
+    FloatVector f3 = a0;
+    int qd = qOffset;
+    int kEnd = keyDim * PANEL_KEYS;
+    for (int dk = 0; dk < kEnd; dk += PANEL_KEYS) {
+      int kd = kOffset + dk;
       FloatVector k0 = FloatVector.fromArray(FLOATS, k, kd);
       FloatVector k1 = FloatVector.fromArray(FLOATS, k, kd + L);
       FloatVector k2 = FloatVector.fromArray(FLOATS, k, kd + 2 * L);
@@ -154,6 +185,17 @@ public final class VectorAttentionKernel extends AttentionKernel {
       d1 = x.fma(k1, d1);
       d2 = x.fma(k2, d2);
       d3 = x.fma(k3, d3);
+      x = FloatVector.broadcast(FLOATS, q[qd + 4]);
+      e0 = x.fma(k0, e0);
+      e1 = x.fma(k1, e1);
+      e2 = x.fma(k2, e2);
+      e3 = x.fma(k3, e3);
+      x = FloatVector.broadcast(FLOATS, q[qd + 5]);
+      f0 = x.fma(k0, f0);
+      f1 = x.fma(k1, f1);
+      f2 = x.fma(k2, f2);
+      f3 = x.fma(k3, f3);
+      qd += STRIP_ROWS;
     }
     IntVector m = a0.reinterpretAsInts().max(a1.reinterpretAsInts());
     m = m.max(a2.reinterpretAsInts().max(a3.reinterpretAsInts()));
@@ -171,6 +213,14 @@ public final class VectorAttentionKernel extends AttentionKernel {
     m = m.max(d2.reinterpretAsInts().max(d3.reinterpretAsInts()));
     m = m.max(FloatVector.fromArray(FLOATS, maxima, 3 * LANES).reinterpretAsInts());
     m.reinterpretAsFloats().intoArray(maxima, 3 * LANES);
+    m = e0.reinterpretAsInts().max(e1.reinterpretAsInts());
+    m = m.max(e2.reinterpretAsInts().max(e3.reinterpretAsInts()));
+    m = m.max(FloatVector.fromArray(FLOATS, maxima, 4 * LANES).reinterpretAsInts());
+    m.reinterpretAsFloats().intoArray(maxima, 4 * LANES);
+    m = f0.reinterpretAsInts().max(f1.reinterpretAsInts());
+    m = m.max(f2.reinterpretAsInts().max(f3.reinterpretAsInts()));
+    m = m.max(FloatVector.fromArray(FLOATS, maxima, 5 * LANES).reinterpretAsInts());
+    m.reinterpretAsFloats().intoArray(maxima, 5 * LANES);
     a0.intoArray(scores, target);
     a1.intoArray(scores, target + L);
     a2.intoArray(scores, target + 2 * L);
@@ -187,6 +237,93 @@ public final class VectorAttentionKernel extends AttentionKernel {
     d1.intoArray(scores, target + 3 * SCORE_STRIDE + L);
     d2.intoArray(scores, target + 3 * SCORE_STRIDE + 2 * L);
     d3.intoArray(scores, target + 3 * SCORE_STRIDE + 3 * L);
+    e0.intoArray(scores, target + 4 * SCORE_STRIDE);
+    e1.intoArray(scores, target + 4 * SCORE_STRIDE + L);
+    e2.intoArray(scores, target + 4 * SCORE_STRIDE + 2 * L);
+    e3.intoArray(scores, target + 4 * SCORE_STRIDE + 3 * L);
+    f0.intoArray(scores, target + 5 * SCORE_STRIDE);
+    f1.intoArray(scores, target + 5 * SCORE_STRIDE + L);
+    f2.intoArray(scores, target + 5 * SCORE_STRIDE + 2 * L);
+    f3.intoArray(scores, target + 5 * SCORE_STRIDE + 3 * L);
+  }
+
+  private static void scores6x2(
+      float[] q,
+      int qOffset,
+      float[] k,
+      int kOffset,
+      int keyDim,
+      float[] scores,
+      int target,
+      float[] maxima) {
+    FloatVector a0 = FloatVector.zero(FLOATS);
+    FloatVector a1 = a0;
+    FloatVector b0 = a0;
+    FloatVector b1 = a0;
+    FloatVector c0 = a0;
+    FloatVector c1 = a0;
+    FloatVector d0 = a0;
+    FloatVector d1 = a0;
+    FloatVector e0 = a0;
+    FloatVector e1 = a0;
+    FloatVector f0 = a0;
+    FloatVector f1 = a0;
+    int qd = qOffset;
+    int kEnd = keyDim * PANEL_KEYS;
+    for (int dk = 0; dk < kEnd; dk += PANEL_KEYS) {
+      int kd = kOffset + dk;
+      FloatVector k0 = FloatVector.fromArray(FLOATS, k, kd);
+      FloatVector k1 = FloatVector.fromArray(FLOATS, k, kd + L);
+      FloatVector x = FloatVector.broadcast(FLOATS, q[qd]);
+      a0 = x.fma(k0, a0);
+      a1 = x.fma(k1, a1);
+      x = FloatVector.broadcast(FLOATS, q[qd + 1]);
+      b0 = x.fma(k0, b0);
+      b1 = x.fma(k1, b1);
+      x = FloatVector.broadcast(FLOATS, q[qd + 2]);
+      c0 = x.fma(k0, c0);
+      c1 = x.fma(k1, c1);
+      x = FloatVector.broadcast(FLOATS, q[qd + 3]);
+      d0 = x.fma(k0, d0);
+      d1 = x.fma(k1, d1);
+      x = FloatVector.broadcast(FLOATS, q[qd + 4]);
+      e0 = x.fma(k0, e0);
+      e1 = x.fma(k1, e1);
+      x = FloatVector.broadcast(FLOATS, q[qd + 5]);
+      f0 = x.fma(k0, f0);
+      f1 = x.fma(k1, f1);
+      qd += STRIP_ROWS;
+    }
+    IntVector m = a0.reinterpretAsInts().max(a1.reinterpretAsInts());
+    m = m.max(FloatVector.fromArray(FLOATS, maxima, 0).reinterpretAsInts());
+    m.reinterpretAsFloats().intoArray(maxima, 0);
+    m = b0.reinterpretAsInts().max(b1.reinterpretAsInts());
+    m = m.max(FloatVector.fromArray(FLOATS, maxima, LANES).reinterpretAsInts());
+    m.reinterpretAsFloats().intoArray(maxima, LANES);
+    m = c0.reinterpretAsInts().max(c1.reinterpretAsInts());
+    m = m.max(FloatVector.fromArray(FLOATS, maxima, 2 * LANES).reinterpretAsInts());
+    m.reinterpretAsFloats().intoArray(maxima, 2 * LANES);
+    m = d0.reinterpretAsInts().max(d1.reinterpretAsInts());
+    m = m.max(FloatVector.fromArray(FLOATS, maxima, 3 * LANES).reinterpretAsInts());
+    m.reinterpretAsFloats().intoArray(maxima, 3 * LANES);
+    m = e0.reinterpretAsInts().max(e1.reinterpretAsInts());
+    m = m.max(FloatVector.fromArray(FLOATS, maxima, 4 * LANES).reinterpretAsInts());
+    m.reinterpretAsFloats().intoArray(maxima, 4 * LANES);
+    m = f0.reinterpretAsInts().max(f1.reinterpretAsInts());
+    m = m.max(FloatVector.fromArray(FLOATS, maxima, 5 * LANES).reinterpretAsInts());
+    m.reinterpretAsFloats().intoArray(maxima, 5 * LANES);
+    a0.intoArray(scores, target);
+    a1.intoArray(scores, target + L);
+    b0.intoArray(scores, target + SCORE_STRIDE);
+    b1.intoArray(scores, target + SCORE_STRIDE + L);
+    c0.intoArray(scores, target + 2 * SCORE_STRIDE);
+    c1.intoArray(scores, target + 2 * SCORE_STRIDE + L);
+    d0.intoArray(scores, target + 3 * SCORE_STRIDE);
+    d1.intoArray(scores, target + 3 * SCORE_STRIDE + L);
+    e0.intoArray(scores, target + 4 * SCORE_STRIDE);
+    e1.intoArray(scores, target + 4 * SCORE_STRIDE + L);
+    f0.intoArray(scores, target + 5 * SCORE_STRIDE);
+    f1.intoArray(scores, target + 5 * SCORE_STRIDE + L);
   }
 
   /**
@@ -243,7 +380,7 @@ public final class VectorAttentionKernel extends AttentionKernel {
     }
   }
 
-  /** O = diag(α)O + PV: 4 rows × 4 vectors of columns, the rest of a panel vector by vector. */
+  /** O = diag(α)O + PV: as many columns at once as the registers hold, then the rest of a panel. */
   @Override
   void weightedValues(
       float[] weights,
@@ -257,17 +394,23 @@ public final class VectorAttentionKernel extends AttentionKernel {
       int oOffset,
       int oStride) {
     int c = 0;
-    for (; c + 4 * L <= width; c += 4 * L) {
-      weightedValues4x4(
+    if (WIDE) {
+      for (; c + 4 * L <= width; c += 4 * L) {
+        weightedValues6x4(
+            weights, first, keys, v, vOffset + c, width, rescale, output, oOffset + c, oStride);
+      }
+    }
+    for (; c + 2 * L <= width; c += 2 * L) {
+      weightedValues6x2(
           weights, first, keys, v, vOffset + c, width, rescale, output, oOffset + c, oStride);
     }
     for (; c < width; c += L) {
-      weightedValues4x1(
+      weightedValues6x1(
           weights, first, keys, v, vOffset + c, width, rescale, output, oOffset + c, oStride);
     }
   }
 
-  private static void weightedValues4x4(
+  private static void weightedValues6x4(
       float[] weights,
       int first,
       int keys,
@@ -294,6 +437,14 @@ public final class VectorAttentionKernel extends AttentionKernel {
     FloatVector d1 = a0;
     FloatVector d2 = a0;
     FloatVector d3 = a0;
+    FloatVector e0 = a0;
+    FloatVector e1 = a0;
+    FloatVector e2 = a0;
+    FloatVector e3 = a0;
+    FloatVector f0 = a0;
+    FloatVector f1 = a0;
+    FloatVector f2 = a0;
+    FloatVector f3 = a0;
     for (int j = 0; j < keys; j++) {
       int vj = vOffset + j * width;
       FloatVector v0 = FloatVector.fromArray(FLOATS, v, vj);
@@ -320,6 +471,16 @@ public final class VectorAttentionKernel extends AttentionKernel {
       d1 = p.fma(v1, d1);
       d2 = p.fma(v2, d2);
       d3 = p.fma(v3, d3);
+      p = FloatVector.broadcast(FLOATS, weights[first + 4 * SCORE_STRIDE + j]);
+      e0 = p.fma(v0, e0);
+      e1 = p.fma(v1, e1);
+      e2 = p.fma(v2, e2);
+      e3 = p.fma(v3, e3);
+      p = FloatVector.broadcast(FLOATS, weights[first + 5 * SCORE_STRIDE + j]);
+      f0 = p.fma(v0, f0);
+      f1 = p.fma(v1, f1);
+      f2 = p.fma(v2, f2);
+      f3 = p.fma(v3, f3);
     }
     FloatVector alpha = FloatVector.broadcast(FLOATS, rescale[0]);
     int o = oOffset;
@@ -345,9 +506,21 @@ public final class VectorAttentionKernel extends AttentionKernel {
     FloatVector.fromArray(FLOATS, output, o + L).fma(alpha, d1).intoArray(output, o + L);
     FloatVector.fromArray(FLOATS, output, o + 2 * L).fma(alpha, d2).intoArray(output, o + 2 * L);
     FloatVector.fromArray(FLOATS, output, o + 3 * L).fma(alpha, d3).intoArray(output, o + 3 * L);
+    alpha = FloatVector.broadcast(FLOATS, rescale[4]);
+    o += oStride;
+    FloatVector.fromArray(FLOATS, output, o).fma(alpha, e0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).fma(alpha, e1).intoArray(output, o + L);
+    FloatVector.fromArray(FLOATS, output, o + 2 * L).fma(alpha, e2).intoArray(output, o + 2 * L);
+    FloatVector.fromArray(FLOATS, output, o + 3 * L).fma(alpha, e3).intoArray(output, o + 3 * L);
+    alpha = FloatVector.broadcast(FLOATS, rescale[5]);
+    o += oStride;
+    FloatVector.fromArray(FLOATS, output, o).fma(alpha, f0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).fma(alpha, f1).intoArray(output, o + L);
+    FloatVector.fromArray(FLOATS, output, o + 2 * L).fma(alpha, f2).intoArray(output, o + 2 * L);
+    FloatVector.fromArray(FLOATS, output, o + 3 * L).fma(alpha, f3).intoArray(output, o + 3 * L);
   }
 
-  private static void weightedValues4x1(
+  private static void weightedValues6x2(
       float[] weights,
       int first,
       int keys,
@@ -358,29 +531,118 @@ public final class VectorAttentionKernel extends AttentionKernel {
       float[] output,
       int oOffset,
       int oStride) {
-    FloatVector a = FloatVector.zero(FLOATS);
-    FloatVector b = a;
-    FloatVector c = a;
-    FloatVector d = a;
+    FloatVector a0 = FloatVector.zero(FLOATS);
+    FloatVector a1 = a0;
+    FloatVector b0 = a0;
+    FloatVector b1 = a0;
+    FloatVector c0 = a0;
+    FloatVector c1 = a0;
+    FloatVector d0 = a0;
+    FloatVector d1 = a0;
+    FloatVector e0 = a0;
+    FloatVector e1 = a0;
+    FloatVector f0 = a0;
+    FloatVector f1 = a0;
     for (int j = 0; j < keys; j++) {
-      FloatVector x = FloatVector.fromArray(FLOATS, v, vOffset + j * width);
-      a = x.fma(FloatVector.broadcast(FLOATS, weights[first + j]), a);
-      b = x.fma(FloatVector.broadcast(FLOATS, weights[first + SCORE_STRIDE + j]), b);
-      c = x.fma(FloatVector.broadcast(FLOATS, weights[first + 2 * SCORE_STRIDE + j]), c);
-      d = x.fma(FloatVector.broadcast(FLOATS, weights[first + 3 * SCORE_STRIDE + j]), d);
+      int vj = vOffset + j * width;
+      FloatVector v0 = FloatVector.fromArray(FLOATS, v, vj);
+      FloatVector v1 = FloatVector.fromArray(FLOATS, v, vj + L);
+      FloatVector p = FloatVector.broadcast(FLOATS, weights[first + j]);
+      a0 = p.fma(v0, a0);
+      a1 = p.fma(v1, a1);
+      p = FloatVector.broadcast(FLOATS, weights[first + SCORE_STRIDE + j]);
+      b0 = p.fma(v0, b0);
+      b1 = p.fma(v1, b1);
+      p = FloatVector.broadcast(FLOATS, weights[first + 2 * SCORE_STRIDE + j]);
+      c0 = p.fma(v0, c0);
+      c1 = p.fma(v1, c1);
+      p = FloatVector.broadcast(FLOATS, weights[first + 3 * SCORE_STRIDE + j]);
+      d0 = p.fma(v0, d0);
+      d1 = p.fma(v1, d1);
+      p = FloatVector.broadcast(FLOATS, weights[first + 4 * SCORE_STRIDE + j]);
+      e0 = p.fma(v0, e0);
+      e1 = p.fma(v1, e1);
+      p = FloatVector.broadcast(FLOATS, weights[first + 5 * SCORE_STRIDE + j]);
+      f0 = p.fma(v0, f0);
+      f1 = p.fma(v1, f1);
     }
     FloatVector alpha = FloatVector.broadcast(FLOATS, rescale[0]);
     int o = oOffset;
-    FloatVector.fromArray(FLOATS, output, o).fma(alpha, a).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o).fma(alpha, a0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).fma(alpha, a1).intoArray(output, o + L);
     alpha = FloatVector.broadcast(FLOATS, rescale[1]);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).fma(alpha, b).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o).fma(alpha, b0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).fma(alpha, b1).intoArray(output, o + L);
     alpha = FloatVector.broadcast(FLOATS, rescale[2]);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).fma(alpha, c).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o).fma(alpha, c0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).fma(alpha, c1).intoArray(output, o + L);
     alpha = FloatVector.broadcast(FLOATS, rescale[3]);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).fma(alpha, d).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o).fma(alpha, d0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).fma(alpha, d1).intoArray(output, o + L);
+    alpha = FloatVector.broadcast(FLOATS, rescale[4]);
+    o += oStride;
+    FloatVector.fromArray(FLOATS, output, o).fma(alpha, e0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).fma(alpha, e1).intoArray(output, o + L);
+    alpha = FloatVector.broadcast(FLOATS, rescale[5]);
+    o += oStride;
+    FloatVector.fromArray(FLOATS, output, o).fma(alpha, f0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).fma(alpha, f1).intoArray(output, o + L);
+  }
+
+  private static void weightedValues6x1(
+      float[] weights,
+      int first,
+      int keys,
+      float[] v,
+      int vOffset,
+      int width,
+      float[] rescale,
+      float[] output,
+      int oOffset,
+      int oStride) {
+    FloatVector a0 = FloatVector.zero(FLOATS);
+    FloatVector b0 = a0;
+    FloatVector c0 = a0;
+    FloatVector d0 = a0;
+    FloatVector e0 = a0;
+    FloatVector f0 = a0;
+    for (int j = 0; j < keys; j++) {
+      int vj = vOffset + j * width;
+      FloatVector v0 = FloatVector.fromArray(FLOATS, v, vj);
+      FloatVector p = FloatVector.broadcast(FLOATS, weights[first + j]);
+      a0 = p.fma(v0, a0);
+      p = FloatVector.broadcast(FLOATS, weights[first + SCORE_STRIDE + j]);
+      b0 = p.fma(v0, b0);
+      p = FloatVector.broadcast(FLOATS, weights[first + 2 * SCORE_STRIDE + j]);
+      c0 = p.fma(v0, c0);
+      p = FloatVector.broadcast(FLOATS, weights[first + 3 * SCORE_STRIDE + j]);
+      d0 = p.fma(v0, d0);
+      p = FloatVector.broadcast(FLOATS, weights[first + 4 * SCORE_STRIDE + j]);
+      e0 = p.fma(v0, e0);
+      p = FloatVector.broadcast(FLOATS, weights[first + 5 * SCORE_STRIDE + j]);
+      f0 = p.fma(v0, f0);
+    }
+    FloatVector alpha = FloatVector.broadcast(FLOATS, rescale[0]);
+    int o = oOffset;
+    FloatVector.fromArray(FLOATS, output, o).fma(alpha, a0).intoArray(output, o);
+    alpha = FloatVector.broadcast(FLOATS, rescale[1]);
+    o += oStride;
+    FloatVector.fromArray(FLOATS, output, o).fma(alpha, b0).intoArray(output, o);
+    alpha = FloatVector.broadcast(FLOATS, rescale[2]);
+    o += oStride;
+    FloatVector.fromArray(FLOATS, output, o).fma(alpha, c0).intoArray(output, o);
+    alpha = FloatVector.broadcast(FLOATS, rescale[3]);
+    o += oStride;
+    FloatVector.fromArray(FLOATS, output, o).fma(alpha, d0).intoArray(output, o);
+    alpha = FloatVector.broadcast(FLOATS, rescale[4]);
+    o += oStride;
+    FloatVector.fromArray(FLOATS, output, o).fma(alpha, e0).intoArray(output, o);
+    alpha = FloatVector.broadcast(FLOATS, rescale[5]);
+    o += oStride;
+    FloatVector.fromArray(FLOATS, output, o).fma(alpha, f0).intoArray(output, o);
   }
 
   @Override
