@@ -1,6 +1,7 @@
 package io.sparkattention.kernels;
 
 import java.util.Arrays;
+import java.util.concurrent.atomic.AtomicInteger;
 
 /**
  * Folds one key/value block into an attention state.
@@ -34,6 +35,11 @@ public abstract class AttentionKernel {
    * 2 % with 256 and 1.5 to 2 % with 384. A multiple of the strip.
    */
   static final int GROUP_ROWS = 264;
+
+  /** Several threads get smaller groups, for the sake of those that wait for the last one. */
+  private static final int MIN_GROUP_ROWS = 96;
+
+  private static final int GROUPS_PER_THREAD = 8;
 
   /** Distance of two score rows; 16 more than the keys keeps the six rows out of one cache set. */
   static final int SCORE_STRIDE = INNER_KEYS + 16;
@@ -134,15 +140,27 @@ public abstract class AttentionKernel {
   abstract void unpack(
       ElementType type, short[] source, int from, int count, float[] target, int to);
 
+  /** Folds a pair of blocks into {@code state} on the calling thread. */
+  public final void fold(
+      QueryBlock queries, KeyValueBlock keys, VisibleKeys visible, AttentionState state) {
+    fold(queries, keys, visible, state, 1);
+  }
+
   /**
-   * Folds a pair of blocks into {@code state}.
+   * Folds a pair of blocks into {@code state}. The rows are shared out over the threads; a row's
+   * leaf is computed by one of them, so that their number does not touch the bits.
    *
    * @param visible the keys that each query row sees, in rows of the key block
    * @param state the state of the query block's rows
+   * @param threads threads that compute, the calling one among them
    * @throws InvalidElementException if a visible score is not finite or at least 2^22 in log2 units
    */
   public final void fold(
-      QueryBlock queries, KeyValueBlock keys, VisibleKeys visible, AttentionState state) {
+      QueryBlock queries,
+      KeyValueBlock keys,
+      VisibleKeys visible,
+      AttentionState state,
+      int threads) {
     HeadLayout layout = queries.layout();
     if (!layout.equals(keys.layout())
         || state.heads() != layout.numHeads()
@@ -152,12 +170,32 @@ public abstract class AttentionKernel {
       throw new IllegalArgumentException(
           "Cannot fold %s keys into the state of %s queries".formatted(keys.layout(), layout));
     }
-    Leaf leaf = new Leaf(keys);
-    for (int head = 0; head < layout.numHeads(); head++) {
-      for (int group = 0; group < queries.rows(); group += GROUP_ROWS) {
-        foldGroup(queries, keys, visible, head, group, leaf, state);
-      }
+    int rows = groupRows(queries.rows(), layout.numHeads(), threads);
+    int groups = QueryBlock.ceilDiv(queries.rows(), rows);
+    AtomicInteger todo = new AtomicInteger(layout.numHeads() * groups);
+    Runnable work =
+        () -> {
+          Leaf leaf = new Leaf(keys);
+          // From the last rows to the first: under a causal mask the large groups come first.
+          for (int item = todo.decrementAndGet(); item >= 0; item = todo.decrementAndGet()) {
+            int group = item % groups * rows;
+            int end = Math.min(group + rows, queries.rows());
+            foldGroup(queries, keys, visible, item / groups, group, end, leaf, state);
+          }
+        };
+    FoldThreads.share(Math.min(threads, todo.get()), work);
+  }
+
+  /**
+   * Rows of a group: a multiple of the strip, up to {@link #GROUP_ROWS}, of nearly equal groups.
+   */
+  private static int groupRows(int rows, int heads, int threads) {
+    int groups = QueryBlock.ceilDiv(rows, GROUP_ROWS);
+    if (threads > 1) {
+      int wanted = QueryBlock.ceilDiv(threads * GROUPS_PER_THREAD, heads);
+      groups = Math.max(groups, Math.min(wanted, QueryBlock.ceilDiv(rows, MIN_GROUP_ROWS)));
     }
+    return QueryBlock.ceilDiv(QueryBlock.ceilDiv(rows, groups), STRIP_ROWS) * STRIP_ROWS;
   }
 
   /**
@@ -169,9 +207,9 @@ public abstract class AttentionKernel {
       VisibleKeys visible,
       int head,
       int group,
+      int groupEnd,
       Leaf leaf,
       AttentionState state) {
-    int groupEnd = Math.min(group + GROUP_ROWS, queries.rows());
     int keyValueHead = queries.layout().keyValueHead(head);
     leaf.clear();
     for (int inner = 0; inner < keys.keys(); inner += INNER_KEYS) {

@@ -1,5 +1,7 @@
 package io.sparkattention.kernels;
 
+import java.util.concurrent.atomic.DoubleAdder;
+
 /** Chooses the kernel of this JVM, once. */
 public final class AttentionKernels {
   private static final String VECTOR_MODULE = "jdk.incubator.vector";
@@ -45,11 +47,19 @@ public final class AttentionKernels {
   }
 
   /**
-   * The float32 multiply-add peak of the calling core in GFLOP/s, measured for about {@code
-   * seconds}; NaN without the Vector API, where there is nothing to measure it with.
+   * The float32 multiply-add peak of a core in GFLOP/s, measured for about {@code seconds}; NaN
+   * without the Vector API, where there is nothing to measure it with.
+   *
+   * @param threads threads that measure at the same time, the calling one among them; the mean of
+   *     what they find
    */
-  public static double measurePeak(double seconds) {
-    return hasVectorApi() ? FmaPeak.measure(seconds) : Double.NaN;
+  public static double measurePeak(double seconds, int threads) {
+    if (!hasVectorApi()) {
+      return Double.NaN;
+    }
+    DoubleAdder sum = new DoubleAdder();
+    FoldThreads.runAll(threads, () -> sum.add(FmaPeak.measure(seconds)));
+    return sum.sum() / threads;
   }
 
   private static Choice choose() {

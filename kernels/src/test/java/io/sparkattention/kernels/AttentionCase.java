@@ -66,7 +66,7 @@ public final class AttentionCase {
     return keyValueBlock(start, end, ElementType.F32);
   }
 
-  KeyValueBlock keyValueBlock(int start, int end, ElementType type) {
+  public KeyValueBlock keyValueBlock(int start, int end, ElementType type) {
     KeyValueBlock.Packer packer = new KeyValueBlock.Packer(layout, end - start, type);
     for (int h = 0; h < layout.numKeyValueHeads(); h++) {
       for (int row = start; row < end; row++) {
@@ -99,12 +99,24 @@ public final class AttentionCase {
   /** The same with keys and values in {@code type}. */
   AttentionState attend(
       AttentionKernel kernel, ElementType type, int blockKeys, int offset, int left, int right) {
+    return attend(kernel, type, blockKeys, offset, left, right, 1);
+  }
+
+  /** The same on several threads. */
+  AttentionState attend(
+      AttentionKernel kernel,
+      ElementType type,
+      int blockKeys,
+      int offset,
+      int left,
+      int right,
+      int threads) {
     AttentionState state = new AttentionState(layout.numHeads(), queries, layout.valueDim());
     QueryBlock block = queryBlock(0, queries);
     for (int start = 0; start < keys; start += blockKeys) {
       int end = Math.min(start + blockKeys, keys);
       VisibleKeys visible = band(0, queries, start, end, offset, left, right);
-      kernel.fold(block, keyValueBlock(start, end, type), visible, state);
+      kernel.fold(block, keyValueBlock(start, end, type), visible, state, threads);
     }
     return state;
   }

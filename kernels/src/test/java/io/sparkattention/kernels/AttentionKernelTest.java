@@ -54,6 +54,49 @@ class AttentionKernelTest {
 
   @ParameterizedTest
   @MethodSource("shapes")
+  void anyNumberOfThreadsGivesTheSameBits(
+      int heads,
+      int kvHeads,
+      int keyDim,
+      int valueDim,
+      int queries,
+      int keys,
+      int block,
+      int offset,
+      int left,
+      int right) {
+    HeadLayout layout = new HeadLayout(heads, kvHeads, keyDim, valueDim);
+    AttentionCase c = new AttentionCase(layout, 8 * queries, keys, 15);
+    float[] one = AttentionCase.finish(c.attend(VECTOR, block, offset, left, right));
+    for (ElementType type : List.of(ElementType.F32, ElementType.BF16)) {
+      float[] expected =
+          type == ElementType.F32
+              ? one
+              : AttentionCase.finish(c.attend(VECTOR, type, block, offset, left, right));
+      for (int threads : new int[] {2, 3, 7}) {
+        assertThat(
+                AttentionCase.finish(c.attend(VECTOR, type, block, offset, left, right, threads)))
+            .as("%s, %d threads", type, threads)
+            .isEqualTo(expected);
+      }
+    }
+  }
+
+  @Test
+  void anErrorOnAnyThreadReachesTheCaller() {
+    HeadLayout layout = new HeadLayout(3, 3, 8, 8);
+    AttentionCase c = new AttentionCase(layout, 700, 50, 16);
+    int last = c.query.length - 1;
+    c.query[last] = 1e30f;
+    for (int threads : new int[] {1, 2, 5}) {
+      assertThatThrownBy(() -> c.attend(VECTOR, ElementType.F32, 64, 0, FAR, FAR, threads))
+          .isInstanceOf(InvalidElementException.class)
+          .hasMessageContaining("score");
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("shapes")
   void equalsTheReferenceWithinTheBound(
       int heads,
       int kvHeads,

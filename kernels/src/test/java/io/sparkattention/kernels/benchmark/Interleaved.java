@@ -32,7 +32,7 @@ final class Interleaved {
     double[] counted = new double[contestants.size()];
     double[] process = new double[contestants.size()];
     for (int round = 0; round < rounds; round++) {
-      peaks[round] = AttentionKernels.measurePeak(PEAK_SECONDS);
+      peaks[round] = AttentionKernels.measurePeak(PEAK_SECONDS, 1);
       for (int i = 0; i < repeats.length; i++) {
         Contestant contestant = contestants.get(i);
         long processStart = Clock.PROCESS.nanos();

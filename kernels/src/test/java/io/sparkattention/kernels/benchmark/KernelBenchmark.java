@@ -40,6 +40,8 @@ public final class KernelBenchmark {
     tables.put("gate", this::gate);
     tables.put("shapes", this::shapes);
     tables.put("decode", this::decode);
+    tables.put("threads", this::threads);
+    tables.put("elements", this::elements);
     tables.put("parts", this::parts);
     tables.put("scalar", this::scalar);
     tables.put("cliffs", this::cliffs);
@@ -60,7 +62,7 @@ public final class KernelBenchmark {
     Set<String> names =
         !chosen.isEmpty()
             ? Set.of(chosen.split(","))
-            : quick ? Set.of("gate") : benchmark.tables.keySet();
+            : quick ? Set.of("gate", "threads") : benchmark.tables.keySet();
     benchmark.run(names);
 
     Path text = results.resolve(fileName());
@@ -151,6 +153,21 @@ public final class KernelBenchmark {
     report.add(
         "A decode step: one query; bytes are those of the keys and values\n\n"
             + DecodeTable.measure(GATE_HEAD_DIMS, rounds(LONG)));
+  }
+
+  private void threads() {
+    ThreadTable table = new ThreadTable(report);
+    for (Mask mask : List.of(Mask.FULL, Mask.CAUSAL)) {
+      for (int headDim : GATE_HEAD_DIMS) {
+        table.measure(Shape.of(GATE_TOKENS[0], headDim, mask), rounds(LONG));
+      }
+    }
+    report.add("Two threads in a task, GFLOP/s by wall time\n\n" + table);
+  }
+
+  private void elements() {
+    report.add(
+        "Keys and values in 16 bits\n\n" + ElementTable.measure(GATE_HEAD_DIMS, rounds(4096)));
   }
 
   private void parts() {

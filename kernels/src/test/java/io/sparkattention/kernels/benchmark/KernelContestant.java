@@ -3,6 +3,7 @@ package io.sparkattention.kernels.benchmark;
 import io.sparkattention.kernels.AttentionCase;
 import io.sparkattention.kernels.AttentionKernel;
 import io.sparkattention.kernels.AttentionState;
+import io.sparkattention.kernels.ElementType;
 import io.sparkattention.kernels.KeyValueBlock;
 import io.sparkattention.kernels.QueryBlock;
 import java.util.ArrayList;
@@ -19,28 +20,38 @@ final class KernelContestant implements Contestant {
   private final AttentionKernel kernel;
   private final AttentionCase c;
   private final Mask mask;
+  private final ElementType type;
+  private final int threads;
   private final List<QueryBlock> queries = new ArrayList<>();
   private final List<KeyValueBlock> keys = new ArrayList<>();
 
   /** [numHeads, queries, valueDim]. */
   private final float[] output;
 
+  /** Float32 keys and values, on one thread. */
   KernelContestant(AttentionKernel kernel, AttentionCase c, Mask mask) {
+    this(kernel, c, mask, ElementType.F32, 1);
+  }
+
+  KernelContestant(
+      AttentionKernel kernel, AttentionCase c, Mask mask, ElementType type, int threads) {
     this.kernel = kernel;
     this.c = c;
     this.mask = mask;
+    this.type = type;
+    this.threads = threads;
     for (int start = 0; start < c.queries; start += BLOCK_TOKENS) {
       queries.add(c.queryBlock(start, Math.min(start + BLOCK_TOKENS, c.queries)));
     }
     for (int start = 0; start < c.keys; start += BLOCK_TOKENS) {
-      keys.add(c.keyValueBlock(start, Math.min(start + BLOCK_TOKENS, c.keys)));
+      keys.add(c.keyValueBlock(start, Math.min(start + BLOCK_TOKENS, c.keys), type));
     }
     this.output = new float[c.layout.numHeads() * c.queries * c.layout.valueDim()];
   }
 
   @Override
   public String name() {
-    return kernel.name();
+    return "%s, %s, %d threads".formatted(kernel.name(), type, threads);
   }
 
   @Override
@@ -67,7 +78,8 @@ final class KernelContestant implements Contestant {
     for (KeyValueBlock keyBlock : keys) {
       int end = start + keyBlock.keys();
       if (mask.touches(queryStart, queryEnd, start, end)) {
-        kernel.fold(block, keyBlock, mask.visible(queryStart, queryEnd, start, end), state);
+        kernel.fold(
+            block, keyBlock, mask.visible(queryStart, queryEnd, start, end), state, threads);
       }
       start = end;
     }
