@@ -1,7 +1,6 @@
 package io.sparkattention.kernels;
 
 import java.util.Arrays;
-import java.util.concurrent.atomic.AtomicInteger;
 
 /**
  * Folds one key/value block into an attention state.
@@ -35,11 +34,6 @@ public abstract class AttentionKernel {
    * 2 % with 256 and 1.5 to 2 % with 384. A multiple of the strip.
    */
   static final int GROUP_ROWS = 264;
-
-  /** Several threads get smaller groups, for the sake of those that wait for the last one. */
-  private static final int MIN_GROUP_ROWS = 96;
-
-  private static final int GROUPS_PER_THREAD = 8;
 
   /** Distance of two score rows; 16 more than the keys keeps the six rows out of one cache set. */
   static final int SCORE_STRIDE = INNER_KEYS + 16;
@@ -170,32 +164,15 @@ public abstract class AttentionKernel {
       throw new IllegalArgumentException(
           "Cannot fold %s keys into the state of %s queries".formatted(keys.layout(), layout));
     }
-    int rows = groupRows(queries.rows(), layout.numHeads(), threads);
-    int groups = QueryBlock.ceilDiv(queries.rows(), rows);
-    AtomicInteger todo = new AtomicInteger(layout.numHeads() * groups);
+    RowGroups groups = new RowGroups(layout.numHeads(), queries.rows(), threads);
     Runnable work =
         () -> {
           Leaf leaf = new Leaf(keys);
-          // From the last rows to the first: under a causal mask the large groups come first.
-          for (int item = todo.decrementAndGet(); item >= 0; item = todo.decrementAndGet()) {
-            int group = item % groups * rows;
-            int end = Math.min(group + rows, queries.rows());
-            foldGroup(queries, keys, visible, item / groups, group, end, leaf, state);
+          for (RowGroup group = groups.next(); group != null; group = groups.next()) {
+            foldGroup(queries, keys, visible, group, leaf, state);
           }
         };
-    FoldThreads.share(Math.min(threads, todo.get()), work);
-  }
-
-  /**
-   * Rows of a group: a multiple of the strip, up to {@link #GROUP_ROWS}, of nearly equal groups.
-   */
-  private static int groupRows(int rows, int heads, int threads) {
-    int groups = QueryBlock.ceilDiv(rows, GROUP_ROWS);
-    if (threads > 1) {
-      int wanted = QueryBlock.ceilDiv(threads * GROUPS_PER_THREAD, heads);
-      groups = Math.max(groups, Math.min(wanted, QueryBlock.ceilDiv(rows, MIN_GROUP_ROWS)));
-    }
-    return QueryBlock.ceilDiv(QueryBlock.ceilDiv(rows, groups), STRIP_ROWS) * STRIP_ROWS;
+    FoldThreads.share(threads, work);
   }
 
   /**
@@ -205,21 +182,20 @@ public abstract class AttentionKernel {
       QueryBlock queries,
       KeyValueBlock keys,
       VisibleKeys visible,
-      int head,
-      int group,
-      int groupEnd,
+      RowGroup group,
       Leaf leaf,
       AttentionState state) {
+    int head = group.head();
     int keyValueHead = queries.layout().keyValueHead(head);
     leaf.clear();
     for (int inner = 0; inner < keys.keys(); inner += INNER_KEYS) {
-      leaf.panels.load(this, keyValueHead, inner, visible, group, groupEnd);
-      for (int row = group; row < groupEnd; row += STRIP_ROWS) {
-        foldStrip(queries, keys, visible, head, row, inner, leaf, row - group);
+      leaf.panels.load(this, keyValueHead, inner, visible, group.from(), group.to());
+      for (int row = group.from(); row < group.to(); row += STRIP_ROWS) {
+        foldStrip(queries, keys, visible, head, row, inner, leaf, row - group.from());
       }
     }
-    for (int row = group; row < groupEnd; row++) {
-      int leafRow = row - group;
+    for (int row = group.from(); row < group.to(); row++) {
+      int leafRow = row - group.from();
       if (leaf.exponents[leafRow] != NONE) {
         state.addLeaf(
             head,
@@ -316,6 +292,53 @@ public abstract class AttentionKernel {
   /** 2^n for n ≤ 0, and 0 where that is below the normal floats. */
   private static float powerOfTwoOrZero(int n) {
     return n < -126 ? 0f : Float.intBitsToFloat((n + 127) << 23);
+  }
+
+  /** Some rows of one head, from a strip's first row on. */
+  private record RowGroup(int head, int from, int to) {}
+
+  /**
+   * Deals out the rows of a fold, the last ones of the last head first: under a causal mask those
+   * have the most work. Several threads get smaller groups towards the end, so that none waits long
+   * for the last one.
+   */
+  private static final class RowGroups {
+    /** Rows of the smallest group that one thread of several gets; the last groups take 50 µs. */
+    private static final int LEAST_ROWS = 4 * STRIP_ROWS;
+
+    private final int rows;
+    private final int threads;
+    private int head;
+
+    /** Rows of {@link #head} that were not dealt out. */
+    private int left;
+
+    RowGroups(int heads, int rows, int threads) {
+      this.rows = rows;
+      this.threads = threads;
+      this.head = heads - 1;
+      this.left = rows;
+    }
+
+    /** Null when all is dealt out. */
+    synchronized RowGroup next() {
+      if (left == 0) {
+        head--;
+        left = rows;
+      }
+      if (head < 0) {
+        return null;
+      }
+      int size = GROUP_ROWS;
+      if (threads > 1) {
+        long all = (long) head * rows + left;
+        size = (int) Math.min(Math.max(all / (2L * threads), LEAST_ROWS), GROUP_ROWS);
+      }
+      int from = Math.max(0, QueryBlock.ceilDiv(left - size, STRIP_ROWS) * STRIP_ROWS);
+      RowGroup group = new RowGroup(head, from, left);
+      left = from;
+      return group;
+    }
   }
 
   /** Scratch of one fold: the leaves of a group of rows and the scores of a strip. */
