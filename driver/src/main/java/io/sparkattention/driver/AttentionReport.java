@@ -10,7 +10,7 @@ import io.sparkattention.driver.exchange.AttentionMeter;
  * @param headDim elements of a query and of a key
  * @param flops 2 · visible pairs · (keyDim + valueDim) per query head
  * @param attentionSeconds wall time from the first attention task's start to the last one's end
- * @param cores task slots used
+ * @param cores cores of the task slots used
  * @param peakGflopsPerCore FMA peak measured in this run, all slots busy; null without Vector API
  * @param efficiency flops / (attentionSeconds · cores · peak); null without a peak
  * @param bytesMoved between executors

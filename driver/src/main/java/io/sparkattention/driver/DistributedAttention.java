@@ -12,14 +12,15 @@ import io.sparkattention.kernels.AttentionKernels;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
-import java.util.Set;
-import java.util.TreeSet;
+import java.util.Map;
+import java.util.TreeMap;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.storage.StorageLevel;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import scala.Tuple2;
 
 /**
  * Exact attention over a Spark cluster, softmax(QKᵀ · scale) V with a mask. The result depends on
@@ -90,7 +91,7 @@ public final class DistributedAttention {
       double peak = measurePeak();
       describe("write", plan);
       output.write(plan, rows);
-      int cores = Math.min(plan.shards(), slots());
+      int cores = Math.min(plan.shards(), slots()) * taskCpus();
       return AttentionReport.of(plan, reading, cores, peak, kernels(plan));
     } finally {
       kept.forEach(rdd -> rdd.unpersist(false));
@@ -122,31 +123,43 @@ public final class DistributedAttention {
 
   /** Tasks that the cluster runs at once. */
   private int slots() {
-    return Math.max(1, context.defaultParallelism());
+    return Math.max(1, context.defaultParallelism() / taskCpus());
   }
 
-  /** The kernels of the executors' JVMs; more than one where not all have the Vector API. */
+  /** Cores, and so threads, of each task. */
+  private int taskCpus() {
+    return context.getConf().getInt("spark.task.cpus", 1);
+  }
+
+  /** The kernels of the executors' JVMs; more than one where not all run the same. */
   private String kernels(AttentionPlan plan) {
     int slots = slots();
-    Set<String> names =
-        new TreeSet<>(
-            context
-                .parallelize(Collections.nCopies(slots, plan.kernel()), slots)
-                .map(name -> AttentionKernels.named(name).kernel().name())
-                .collect());
-    if (names.contains("scalar") && !plan.kernel().equals("scalar")) {
-      LOG.warn("Some executors ran the scalar kernel: start them with the Vector API's module");
-    }
-    return String.join("+", names);
+    Map<String, String> reasons = new TreeMap<>();
+    context
+        .parallelize(Collections.nCopies(slots, plan.kernel()), slots)
+        .map(DistributedAttention::kernel)
+        .collect()
+        .forEach(kernel -> reasons.put(kernel._1(), kernel._2()));
+    reasons.values().stream()
+        .filter(reason -> !reason.isEmpty())
+        .forEach(reason -> LOG.warn("Some executors are slower than they could be: {}", reason));
+    return String.join("+", reasons.keySet());
   }
 
-  /** GFLOP/s of a core with all task slots busy at once; the mean over the slots. */
+  /** The name of this executor's kernel, and why it is slow if it is, else nothing. */
+  private static Tuple2<String, String> kernel(String name) {
+    AttentionKernels.Choice choice = AttentionKernels.named(name);
+    return new Tuple2<>(choice.kernel().name(), choice.slow() ? choice.reason() : "");
+  }
+
+  /** GFLOP/s of a core with all of them busy at once; the mean over the slots. */
   private double measurePeak() {
     int slots = slots();
+    int threads = taskCpus();
     double sum =
         context
             .parallelize(Collections.nCopies(slots, peakSeconds), slots)
-            .map(AttentionKernels::measurePeak)
+            .map(seconds -> AttentionKernels.measurePeak(seconds, threads))
             .reduce(Double::sum);
     return sum / slots;
   }

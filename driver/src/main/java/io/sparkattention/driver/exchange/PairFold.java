@@ -13,6 +13,7 @@ import io.sparkattention.partitioning.AttentionMask;
 import io.sparkattention.partitioning.Block;
 import io.sparkattention.partitioning.Coverage;
 import java.io.Serializable;
+import org.apache.spark.TaskContext;
 
 /**
  * What every exchange does with a pair of blocks once both are in one task: nothing if the mask
@@ -47,7 +48,7 @@ final class PairFold implements Serializable {
   }
 
   /**
-   * Folds the keys into the state of the queries.
+   * Folds the keys into the state of the queries, on as many threads as the task has CPUs.
    *
    * @throws InvalidInputException if a score is out of range; names sequence, head and position
    */
@@ -59,7 +60,13 @@ final class PairFold implements Serializable {
       return;
     }
     try {
-      kernel().fold(queries.queries(), keys.keyValues(), visibleKeys(coverage, q, k), state);
+      kernel()
+          .fold(
+              queries.queries(),
+              keys.keyValues(),
+              visibleKeys(coverage, q, k),
+              state,
+              TaskContext.get().cpus());
     } catch (InvalidElementException e) {
       throw InvalidInputException.of(e, sequenceIds[q.sequence()], q.start());
     }

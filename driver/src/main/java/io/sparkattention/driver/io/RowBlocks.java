@@ -3,6 +3,7 @@ package io.sparkattention.driver.io;
 import io.sparkattention.driver.InvalidInputException;
 import io.sparkattention.driver.exchange.PlacedKeyValues;
 import io.sparkattention.driver.exchange.PlacedQueries;
+import io.sparkattention.kernels.AttentionKernels;
 import io.sparkattention.kernels.ElementType;
 import io.sparkattention.kernels.HeadLayout;
 import io.sparkattention.kernels.InvalidElementException;
@@ -128,6 +129,8 @@ final class RowBlocks implements Serializable {
 
   Iterator<PlacedKeyValues> keyValues(
       Iterator<Tuple2<Integer, BlockPiece>> pieces, ElementType type) {
+    // The executor reads and packs for longer than the kernel takes to compile.
+    AttentionKernels.startWarmUp();
     Map<Integer, KeyValueBlock.Packer> packers =
         pack(
             pieces,

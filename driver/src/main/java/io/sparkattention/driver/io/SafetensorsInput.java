@@ -7,6 +7,7 @@ import io.sparkattention.driver.InvalidInputException;
 import io.sparkattention.driver.SequenceShape;
 import io.sparkattention.driver.exchange.PlacedKeyValues;
 import io.sparkattention.driver.exchange.PlacedQueries;
+import io.sparkattention.kernels.AttentionKernels;
 import io.sparkattention.kernels.ElementType;
 import io.sparkattention.kernels.HeadLayout;
 import io.sparkattention.kernels.InvalidElementException;
@@ -198,6 +199,8 @@ public final class SafetensorsInput implements AttentionInput {
     }
 
     PlacedKeyValues keyValues(Block block, HeadTensor keys, HeadTensor values, ElementType type) {
+      // The executor reads and packs for longer than the kernel takes to compile.
+      AttentionKernels.startWarmUp();
       KeyValueBlock.Packer packer = new KeyValueBlock.Packer(layout, block.tokens(), type);
       read(block, keys, packer::putKey);
       read(block, values, packer::putValue);

@@ -1,0 +1,123 @@
+package io.sparkattention.kernels;
+
+import com.sun.management.ThreadMXBean;
+import java.lang.management.ManagementFactory;
+import java.util.Arrays;
+import java.util.Random;
+
+/**
+ * A small attention that a kernel computes again and again, with two ends: afterwards the second
+ * compiler has compiled the kernel, and the trial knows whether it did so well. Where a vector
+ * operation is not intrinsic (switched off, or compiled while its caller's profile was spoiled by
+ * vectors of another width), each of its results is an object.
+ *
+ * @param name the kernel's
+ * @param gflops best speed of a fold
+ * @param allocated bytes allocated per 1000 multiply-adds, the least of any fold: 43 of scratch
+ *     where all operations are intrinsic, some 150 where a loop's edge is not, 11,000 where none is
+ */
+record KernelTrial(String name, double gflops, double allocated) {
+  /** 80 = 64 + 16: both widths of value panels, and with 520 keys two inner cuts. */
+  private static final HeadLayout LAYOUT = new HeadLayout(1, 1, 80, 80);
+
+  private static final int KEYS = 520;
+  private static final int QUERIES = 66;
+
+  /** The interpreter computes these in a few ms. */
+  private static final int FEW_KEYS = 70;
+
+  private static final int FEW_QUERIES = 7;
+  private static final long SEED = 1;
+
+  /** With 60 rounds the next fold ran at full speed; more are for the trial's own figures. */
+  private static final int ROUNDS = 400;
+
+  /** A kernel that is not compiled well would take minutes for the rounds. */
+  private static final double MOST_SECONDS = 5;
+
+  private static final double MOST_ALLOCATED = 80;
+
+  /** Folds until the kernel is compiled, or for {@value #MOST_SECONDS} seconds. */
+  static KernelTrial run(AttentionKernel kernel) {
+    QueryBlock queries = queries(QUERIES);
+    KeyValueBlock keys = keyValues(KEYS);
+    ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+    double flops = 2.0 * QUERIES * KEYS * (LAYOUT.keyDim() + LAYOUT.valueDim());
+    double allocated = Double.POSITIVE_INFINITY;
+    double gflops = 0;
+    long begin = System.nanoTime();
+    for (int round = 0; round < ROUNDS; round++) {
+      long bytes = threads.getCurrentThreadAllocatedBytes();
+      long start = System.nanoTime();
+      fold(kernel, queries, keys);
+      long end = System.nanoTime();
+      bytes = threads.getCurrentThreadAllocatedBytes() - bytes;
+      gflops = Math.max(gflops, flops / (end - start));
+      allocated = Math.min(allocated, bytes / (flops / 2 / 1000));
+      if ((end - begin) * 1e-9 > MOST_SECONDS) {
+        break;
+      }
+    }
+    return new KernelTrial(kernel.name(), gflops, allocated);
+  }
+
+  /** Whether two kernels compute the same bits, as all of them shall. */
+  static boolean sameBits(AttentionKernel a, AttentionKernel b) {
+    QueryBlock queries = queries(FEW_QUERIES);
+    KeyValueBlock keys = keyValues(FEW_KEYS);
+    return Arrays.equals(finish(fold(a, queries, keys)), finish(fold(b, queries, keys)));
+  }
+
+  boolean isCompiledWell() {
+    return allocated <= MOST_ALLOCATED;
+  }
+
+  private static AttentionState fold(
+      AttentionKernel kernel, QueryBlock queries, KeyValueBlock keys) {
+    AttentionState state = new AttentionState(1, queries.rows(), LAYOUT.valueDim());
+    int[] from = new int[queries.rows()];
+    int[] to = new int[queries.rows()];
+    // Causal, so that masked strips are compiled too.
+    Arrays.setAll(to, row -> keys.keys() - queries.rows() + row + 1);
+    kernel.fold(queries, keys, new VisibleKeys(from, to), state);
+    return state;
+  }
+
+  private static float[] finish(AttentionState state) {
+    float[] result = new float[state.rows() * (state.valueDim() + 1)];
+    for (int row = 0; row < state.rows(); row++) {
+      result[state.rows() * state.valueDim() + row] =
+          state.finish(0, row, result, row * state.valueDim());
+    }
+    return result;
+  }
+
+  private static QueryBlock queries(int rows) {
+    float[] queries = values(rows, LAYOUT.keyDim(), SEED);
+    QueryBlock.Packer packer = new QueryBlock.Packer(LAYOUT, rows, 1 / Math.sqrt(LAYOUT.keyDim()));
+    for (int row = 0; row < rows; row++) {
+      packer.put(0, row, queries, row * LAYOUT.keyDim());
+    }
+    return packer.pack();
+  }
+
+  private static KeyValueBlock keyValues(int rows) {
+    float[] keys = values(rows, LAYOUT.keyDim(), SEED + 1);
+    float[] values = values(rows, LAYOUT.valueDim(), SEED + 2);
+    KeyValueBlock.Packer packer = new KeyValueBlock.Packer(LAYOUT, rows);
+    for (int row = 0; row < rows; row++) {
+      packer.putKey(0, row, keys, row * LAYOUT.keyDim());
+      packer.putValue(0, row, values, row * LAYOUT.valueDim());
+    }
+    return packer.pack();
+  }
+
+  private static float[] values(int rows, int columns, long seed) {
+    Random random = new Random(seed);
+    float[] values = new float[rows * columns];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = (float) random.nextGaussian();
+    }
+    return values;
+  }
+}
