@@ -1,6 +1,7 @@
 package io.sparkattention.jobs;
 
 import io.sparkattention.driver.AttentionKryoRegistrator;
+import io.sparkattention.kernels.AttentionKernels;
 import org.apache.spark.SparkConf;
 import org.apache.spark.serializer.KryoSerializer;
 import org.apache.spark.sql.SparkSession;
@@ -23,6 +24,10 @@ final class Sessions {
             .setIfMissing("spark.kryo.registrator", AttentionKryoRegistrator.class.getName());
     if (!conf.contains("spark.app.name") || conf.get("spark.app.name").equals(NO_NAME)) {
       conf.setAppName("spark-attention " + command);
+    }
+    if (conf.get("spark.master", "").startsWith("local")) {
+      // The tasks will run in this JVM: its kernel warms up while Spark starts.
+      AttentionKernels.startWarmUp();
     }
     return SparkSession.builder().config(conf).getOrCreate();
   }
