@@ -90,7 +90,8 @@ public abstract class AttentionKernel {
 
   /**
    * {@code output[r, c] = output[r, c] · rescale[r] + Σ_j weights[r, j] · v[j, c]} for one strip
-   * and one value panel.
+   * and one value panel. Product and sum are rounded apart: the same if the sum is 0 in a first
+   * call that the row's neighbours ask for.
    *
    * @param weights [6, SCORE_STRIDE]; row r is read from {@code r · SCORE_STRIDE + first} on
    * @param v [keys, width] from {@code vOffset} on; the width is a multiple of 16
@@ -257,9 +258,11 @@ public abstract class AttentionKernel {
     softmax(leaf, leafRow, count);
 
     int used = Math.min(leaf.first + count, keys.keys()) - leaf.first;
-    for (int first = 0; first < used; first += VALUE_KEYS) {
-      int length = Math.min(VALUE_KEYS, used - first);
-      weightedValues(leaf, leafRow, first, length, layout.valueDim());
+    // The sums begin at fixed keys: where the strip's first key is depends on its other rows.
+    int offset = leaf.first - inner;
+    for (int first = 0, next; first < used; first = next) {
+      next = Math.min((offset + first) / VALUE_KEYS * VALUE_KEYS + VALUE_KEYS - offset, used);
+      weightedValues(leaf, leafRow, first, next - first, layout.valueDim());
       Arrays.fill(leaf.rescale, 1f);
     }
   }

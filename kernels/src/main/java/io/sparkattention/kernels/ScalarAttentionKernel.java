@@ -97,7 +97,7 @@ public final class ScalarAttentionKernel extends AttentionKernel {
       }
       int target = oOffset + r * oStride;
       for (int c = 0; c < width; c++) {
-        output[target + c] = Math.fma(output[target + c], rescale[r], sum[c]);
+        output[target + c] = output[target + c] * rescale[r] + sum[c];
       }
     }
   }

@@ -484,40 +484,76 @@ public final class VectorAttentionKernel extends AttentionKernel {
     }
     FloatVector alpha = FloatVector.broadcast(FLOATS, rescale[0]);
     int o = oOffset;
-    FloatVector.fromArray(FLOATS, output, o).fma(alpha, a0).intoArray(output, o);
-    FloatVector.fromArray(FLOATS, output, o + L).fma(alpha, a1).intoArray(output, o + L);
-    FloatVector.fromArray(FLOATS, output, o + 2 * L).fma(alpha, a2).intoArray(output, o + 2 * L);
-    FloatVector.fromArray(FLOATS, output, o + 3 * L).fma(alpha, a3).intoArray(output, o + 3 * L);
+    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(a0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).mul(alpha).add(a1).intoArray(output, o + L);
+    FloatVector.fromArray(FLOATS, output, o + 2 * L)
+        .mul(alpha)
+        .add(a2)
+        .intoArray(output, o + 2 * L);
+    FloatVector.fromArray(FLOATS, output, o + 3 * L)
+        .mul(alpha)
+        .add(a3)
+        .intoArray(output, o + 3 * L);
     alpha = FloatVector.broadcast(FLOATS, rescale[1]);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).fma(alpha, b0).intoArray(output, o);
-    FloatVector.fromArray(FLOATS, output, o + L).fma(alpha, b1).intoArray(output, o + L);
-    FloatVector.fromArray(FLOATS, output, o + 2 * L).fma(alpha, b2).intoArray(output, o + 2 * L);
-    FloatVector.fromArray(FLOATS, output, o + 3 * L).fma(alpha, b3).intoArray(output, o + 3 * L);
+    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(b0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).mul(alpha).add(b1).intoArray(output, o + L);
+    FloatVector.fromArray(FLOATS, output, o + 2 * L)
+        .mul(alpha)
+        .add(b2)
+        .intoArray(output, o + 2 * L);
+    FloatVector.fromArray(FLOATS, output, o + 3 * L)
+        .mul(alpha)
+        .add(b3)
+        .intoArray(output, o + 3 * L);
     alpha = FloatVector.broadcast(FLOATS, rescale[2]);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).fma(alpha, c0).intoArray(output, o);
-    FloatVector.fromArray(FLOATS, output, o + L).fma(alpha, c1).intoArray(output, o + L);
-    FloatVector.fromArray(FLOATS, output, o + 2 * L).fma(alpha, c2).intoArray(output, o + 2 * L);
-    FloatVector.fromArray(FLOATS, output, o + 3 * L).fma(alpha, c3).intoArray(output, o + 3 * L);
+    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(c0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).mul(alpha).add(c1).intoArray(output, o + L);
+    FloatVector.fromArray(FLOATS, output, o + 2 * L)
+        .mul(alpha)
+        .add(c2)
+        .intoArray(output, o + 2 * L);
+    FloatVector.fromArray(FLOATS, output, o + 3 * L)
+        .mul(alpha)
+        .add(c3)
+        .intoArray(output, o + 3 * L);
     alpha = FloatVector.broadcast(FLOATS, rescale[3]);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).fma(alpha, d0).intoArray(output, o);
-    FloatVector.fromArray(FLOATS, output, o + L).fma(alpha, d1).intoArray(output, o + L);
-    FloatVector.fromArray(FLOATS, output, o + 2 * L).fma(alpha, d2).intoArray(output, o + 2 * L);
-    FloatVector.fromArray(FLOATS, output, o + 3 * L).fma(alpha, d3).intoArray(output, o + 3 * L);
+    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(d0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).mul(alpha).add(d1).intoArray(output, o + L);
+    FloatVector.fromArray(FLOATS, output, o + 2 * L)
+        .mul(alpha)
+        .add(d2)
+        .intoArray(output, o + 2 * L);
+    FloatVector.fromArray(FLOATS, output, o + 3 * L)
+        .mul(alpha)
+        .add(d3)
+        .intoArray(output, o + 3 * L);
     alpha = FloatVector.broadcast(FLOATS, rescale[4]);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).fma(alpha, e0).intoArray(output, o);
-    FloatVector.fromArray(FLOATS, output, o + L).fma(alpha, e1).intoArray(output, o + L);
-    FloatVector.fromArray(FLOATS, output, o + 2 * L).fma(alpha, e2).intoArray(output, o + 2 * L);
-    FloatVector.fromArray(FLOATS, output, o + 3 * L).fma(alpha, e3).intoArray(output, o + 3 * L);
+    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(e0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).mul(alpha).add(e1).intoArray(output, o + L);
+    FloatVector.fromArray(FLOATS, output, o + 2 * L)
+        .mul(alpha)
+        .add(e2)
+        .intoArray(output, o + 2 * L);
+    FloatVector.fromArray(FLOATS, output, o + 3 * L)
+        .mul(alpha)
+        .add(e3)
+        .intoArray(output, o + 3 * L);
     alpha = FloatVector.broadcast(FLOATS, rescale[5]);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).fma(alpha, f0).intoArray(output, o);
-    FloatVector.fromArray(FLOATS, output, o + L).fma(alpha, f1).intoArray(output, o + L);
-    FloatVector.fromArray(FLOATS, output, o + 2 * L).fma(alpha, f2).intoArray(output, o + 2 * L);
-    FloatVector.fromArray(FLOATS, output, o + 3 * L).fma(alpha, f3).intoArray(output, o + 3 * L);
+    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(f0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).mul(alpha).add(f1).intoArray(output, o + L);
+    FloatVector.fromArray(FLOATS, output, o + 2 * L)
+        .mul(alpha)
+        .add(f2)
+        .intoArray(output, o + 2 * L);
+    FloatVector.fromArray(FLOATS, output, o + 3 * L)
+        .mul(alpha)
+        .add(f3)
+        .intoArray(output, o + 3 * L);
   }
 
   private static void weightedValues6x2(
@@ -568,28 +604,28 @@ public final class VectorAttentionKernel extends AttentionKernel {
     }
     FloatVector alpha = FloatVector.broadcast(FLOATS, rescale[0]);
     int o = oOffset;
-    FloatVector.fromArray(FLOATS, output, o).fma(alpha, a0).intoArray(output, o);
-    FloatVector.fromArray(FLOATS, output, o + L).fma(alpha, a1).intoArray(output, o + L);
+    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(a0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).mul(alpha).add(a1).intoArray(output, o + L);
     alpha = FloatVector.broadcast(FLOATS, rescale[1]);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).fma(alpha, b0).intoArray(output, o);
-    FloatVector.fromArray(FLOATS, output, o + L).fma(alpha, b1).intoArray(output, o + L);
+    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(b0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).mul(alpha).add(b1).intoArray(output, o + L);
     alpha = FloatVector.broadcast(FLOATS, rescale[2]);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).fma(alpha, c0).intoArray(output, o);
-    FloatVector.fromArray(FLOATS, output, o + L).fma(alpha, c1).intoArray(output, o + L);
+    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(c0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).mul(alpha).add(c1).intoArray(output, o + L);
     alpha = FloatVector.broadcast(FLOATS, rescale[3]);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).fma(alpha, d0).intoArray(output, o);
-    FloatVector.fromArray(FLOATS, output, o + L).fma(alpha, d1).intoArray(output, o + L);
+    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(d0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).mul(alpha).add(d1).intoArray(output, o + L);
     alpha = FloatVector.broadcast(FLOATS, rescale[4]);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).fma(alpha, e0).intoArray(output, o);
-    FloatVector.fromArray(FLOATS, output, o + L).fma(alpha, e1).intoArray(output, o + L);
+    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(e0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).mul(alpha).add(e1).intoArray(output, o + L);
     alpha = FloatVector.broadcast(FLOATS, rescale[5]);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).fma(alpha, f0).intoArray(output, o);
-    FloatVector.fromArray(FLOATS, output, o + L).fma(alpha, f1).intoArray(output, o + L);
+    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(f0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).mul(alpha).add(f1).intoArray(output, o + L);
   }
 
   private static void weightedValues6x1(
@@ -627,22 +663,22 @@ public final class VectorAttentionKernel extends AttentionKernel {
     }
     FloatVector alpha = FloatVector.broadcast(FLOATS, rescale[0]);
     int o = oOffset;
-    FloatVector.fromArray(FLOATS, output, o).fma(alpha, a0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(a0).intoArray(output, o);
     alpha = FloatVector.broadcast(FLOATS, rescale[1]);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).fma(alpha, b0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(b0).intoArray(output, o);
     alpha = FloatVector.broadcast(FLOATS, rescale[2]);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).fma(alpha, c0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(c0).intoArray(output, o);
     alpha = FloatVector.broadcast(FLOATS, rescale[3]);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).fma(alpha, d0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(d0).intoArray(output, o);
     alpha = FloatVector.broadcast(FLOATS, rescale[4]);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).fma(alpha, e0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(e0).intoArray(output, o);
     alpha = FloatVector.broadcast(FLOATS, rescale[5]);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).fma(alpha, f0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(f0).intoArray(output, o);
   }
 
   @Override
