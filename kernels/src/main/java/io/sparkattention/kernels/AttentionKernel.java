@@ -195,7 +195,7 @@ public abstract class AttentionKernel {
       AttentionState state) {
     int head = group.head();
     int keyValueHead = queries.layout().keyValueHead(head);
-    leaf.clear();
+    leaf.clear(group.to() - group.from());
     for (int inner = 0; inner < keys.keys(); inner += INNER_KEYS) {
       leaf.panels.load(this, keyValueHead, inner, visible, group.from(), group.to());
       for (int row = group.from(); row < group.to(); row += STRIP_ROWS) {
@@ -386,10 +386,12 @@ public abstract class AttentionKernel {
       this.output = new float[GROUP_ROWS * columns];
     }
 
-    void clear() {
-      Arrays.fill(exponents, NONE);
-      Arrays.fill(sums, 0f);
-      Arrays.fill(output, 0f);
+    /** Forgets the leaves of the group before, for {@code rows} rows and those that pad a strip. */
+    void clear(int rows) {
+      int padded = QueryBlock.ceilDiv(rows, STRIP_ROWS) * STRIP_ROWS;
+      Arrays.fill(exponents, 0, padded, NONE);
+      Arrays.fill(sums, 0, padded * LANES, 0f);
+      Arrays.fill(output, 0, padded * columns, 0f);
     }
 
     /** Intersects the rows' visible keys with the inner block. */
