@@ -316,14 +316,15 @@ public abstract class AttentionKernel {
   private record RowGroup(int head, int from, int to) {}
 
   /**
-   * Deals out the rows of a fold, the last ones of the last head first: under a causal mask those
-   * have the most work. Several threads get smaller groups towards the end, so that none waits long
-   * for the last one.
+   * Deals out the rows of a fold, head by head: to one thread in order, so that an error is that of
+   * the first group that has one; to several the last rows first, which have the most work under a
+   * causal mask, and in smaller groups towards the end, so that none waits long for the last one.
    */
   private static final class RowGroups {
     /** Rows of the smallest group that one thread of several gets; the last groups take 50 µs. */
     private static final int LEAST_ROWS = 4 * STRIP_ROWS;
 
+    private final int heads;
     private final int rows;
     private final int threads;
     private int head;
@@ -332,30 +333,32 @@ public abstract class AttentionKernel {
     private int left;
 
     RowGroups(int heads, int rows, int threads) {
+      this.heads = heads;
       this.rows = rows;
       this.threads = threads;
-      this.head = heads - 1;
       this.left = rows;
     }
 
     /** Null when all is dealt out. */
     synchronized RowGroup next() {
       if (left == 0) {
-        head--;
+        head++;
         left = rows;
       }
-      if (head < 0) {
+      if (head >= heads) {
         return null;
       }
-      int size = GROUP_ROWS;
-      if (threads > 1) {
-        long all = (long) head * rows + left;
-        size = (int) Math.min(Math.max(all / (2L * threads), LEAST_ROWS), GROUP_ROWS);
+      if (threads == 1) {
+        int from = rows - left;
+        int to = Math.min(from + GROUP_ROWS, rows);
+        left = rows - to;
+        return new RowGroup(head, from, to);
       }
-      int from = Math.max(0, QueryBlock.ceilDiv(left - size, STRIP_ROWS) * STRIP_ROWS);
-      RowGroup group = new RowGroup(head, from, left);
-      left = from;
-      return group;
+      long all = (long) (heads - 1 - head) * rows + left;
+      int size = (int) Math.min(Math.max(all / (2L * threads), LEAST_ROWS), GROUP_ROWS);
+      int to = left;
+      left = Math.max(0, QueryBlock.ceilDiv(to - size, STRIP_ROWS) * STRIP_ROWS);
+      return new RowGroup(head, left, to);
     }
   }
 
