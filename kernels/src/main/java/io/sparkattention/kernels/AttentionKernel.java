@@ -7,9 +7,8 @@ import java.util.Arrays;
  *
  * <p>The loops are those of FlashAttention-2 (Dao 2023, arXiv:2307.08691, algorithm 1): for each
  * strip of queries S = QKᵀ, the running row maximum, P = exp(S − m), the row sums and O = diag(α)O
- * + PV, with two changes. Scores are in log2 units and the reference exponent {@code e} of a row is
- * the running maximum rounded up to an integer, so that every rescale α is an exact power of two;
- * and PV of {@value #VALUE_KEYS} keys is summed from zero before it is added to O.
+ * + PV. Exponentials are powers of two, and PV of {@value #VALUE_KEYS} keys is summed from zero
+ * before it is added to O.
  *
  * <p>Everything that decides bits is fixed here: the inner cut of {@value #INNER_KEYS} keys counted
  * from the block's first key, the {@value #LANES} virtual lanes of the row sums (key j goes to lane
@@ -30,7 +29,7 @@ public abstract class AttentionKernel {
    * with its length: with unit-normal inputs it was 2.0e-8 in the mean with 512 keys, 1.7e-8 with
    * 256 and 1.4e-8 with 128. Halving it costs just under 1 % of the time each time.
    */
-  static final int VALUE_KEYS = 256;
+  static final int VALUE_KEYS = 128;
 
   /** Virtual lanes of the row sums: the lanes of the widest vector, AVX-512. */
   static final int LANES = 16;
@@ -51,8 +50,8 @@ public abstract class AttentionKernel {
   /** Scores in log2 units stay below this, so that exponents are exact and far from overflow. */
   static final float MAX_SCORE = 1 << 22;
 
-  /** The reference exponent of a row that has seen no key. */
-  private static final int NONE = Integer.MIN_VALUE;
+  /** The reference of a row that has seen no key. */
+  private static final float NONE = Float.NEGATIVE_INFINITY;
 
   /** The kernel's name in logs and reports, for example {@code vector-512}. */
   public abstract String name();
@@ -79,18 +78,28 @@ public abstract class AttentionKernel {
   abstract float max(float[] scores, int offset, int count);
 
   /**
-   * Replaces {@code count} scores s (a multiple of 16) by the weights p = 2^(s − e) and adds them
-   * to the row sums: {@code sums[lane] = sums[lane] · rescale + Σ p[lane + 16i]}.
+   * Replaces the scores s of a strip by the weights p = 2^(−unit · (shift − s)) and adds them to
+   * the row sums: {@code sums[r, lane] = sums[r, lane] · rescale[r] + Σ p[r, lane + 16i]}. A weight
+   * below 2^-126.5 is exactly +0.
    *
-   * @param sums 16 lane sums from {@code sumsOffset} on
+   * @param scores [6, SCORE_STRIDE], of which {@code count} (a multiple of 16) of each row are used
+   * @param shift [6]: at least the largest score of the row; finite
+   * @param unit log2 units of a score of 1, in [1, 2)
+   * @param clamped whether differences may exceed {@link Exp2#NO_CLAMP} log2 units
+   * @param sums [6, 16] from {@code sumsOffset} on
    */
   abstract void weights(
-      float[] scores, int offset, int count, int e, float rescale, float[] sums, int sumsOffset);
+      float[] scores,
+      int count,
+      float[] shift,
+      float unit,
+      boolean clamped,
+      float[] sums,
+      int sumsOffset);
 
   /**
-   * {@code output[r, c] = output[r, c] · rescale[r] + Σ_j weights[r, j] · v[j, c]} for one strip
-   * and one value panel. Product and sum are rounded apart: the same if the sum is 0 in a first
-   * call that the row's neighbours ask for.
+   * {@code output[r, c] += Σ_j weights[r, j] · v[j, c]} for one strip and one value panel, summed
+   * from zero.
    *
    * @param weights [6, SCORE_STRIDE]; row r is read from {@code r · SCORE_STRIDE + first} on
    * @param v [keys, width] from {@code vOffset} on; the width is a multiple of 16
@@ -103,7 +112,6 @@ public abstract class AttentionKernel {
       float[] v,
       int vOffset,
       int width,
-      float[] rescale,
       float[] output,
       int oOffset,
       int oStride);
@@ -113,23 +121,6 @@ public abstract class AttentionKernel {
 
   /** Whether {@code bottom ≤ |x| < end} for {@code count} floats from {@code offset} on. */
   abstract boolean allWithin(float[] x, int offset, int count, float bottom, float end);
-
-  /**
-   * Adds {@code y = x · scale}, cut at the place that adding and subtracting {@code cut} rounds to,
-   * to two sums: the upper part to {@code hi} and the rest, without error, to {@code lo}.
-   *
-   * @param x holds {@code count} floats from {@code offset} on
-   * @param hi is added to from {@code first} on, as is {@code lo}
-   */
-  abstract void addSplit(
-      float[] x,
-      int offset,
-      int count,
-      double scale,
-      double cut,
-      double[] hi,
-      double[] lo,
-      int first);
 
   /**
    * Widens 16-bit elements to float32, exactly: finite values, subnormals and ±0 included.
@@ -204,11 +195,11 @@ public abstract class AttentionKernel {
     }
     for (int row = group.from(); row < group.to(); row++) {
       int leafRow = row - group.from();
-      if (leaf.exponents[leafRow] != NONE) {
+      if (leaf.references[leafRow] != NONE) {
         state.addLeaf(
             head,
             row,
-            leaf.exponents[leafRow],
+            (double) leaf.references[leafRow] * queries.unit(),
             leaf.output,
             leafRow * leaf.columns,
             leaf.denominator(leafRow),
@@ -246,15 +237,17 @@ public abstract class AttentionKernel {
         layout.keyDim(),
         leaf.scores,
         leaf.maxima);
-    if (queries.norms()[head] * keys.keyNorms()[keyValueHead] >= MAX_SCORE / 2) {
-      leaf.checkScores(head, row);
+    float bound = queries.norms()[head] * keys.keyNorms()[keyValueHead] * queries.unit();
+    if (bound >= MAX_SCORE / 2) {
+      leaf.checkScores(head, row, queries.unit());
     }
-    if (leaf.mask(count)) {
+    boolean masked = leaf.mask(count);
+    if (masked) {
       for (int r = 0; r < STRIP_ROWS; r++) {
         leaf.maxima[r * LANES] = max(leaf.scores, r * SCORE_STRIDE, count);
       }
     }
-    softmax(leaf, leafRow, count);
+    softmax(leaf, leafRow, count, queries.unit(), masked || 2 * bound >= Exp2.NO_CLAMP);
 
     int used = Math.min(leaf.first + count, keys.keys()) - leaf.first;
     // The sums begin at fixed keys: where the strip's first key is depends on its other rows.
@@ -262,11 +255,10 @@ public abstract class AttentionKernel {
     for (int first = 0, next; first < used; first = next) {
       next = Math.min((offset + first) / VALUE_KEYS * VALUE_KEYS + VALUE_KEYS - offset, used);
       weightedValues(leaf, leafRow, first, next - first, layout.valueDim());
-      Arrays.fill(leaf.rescale, 1f);
     }
   }
 
-  /** O = diag(α)O + PV of some keys, one value panel after the other. */
+  /** O = O + PV of some keys, one value panel after the other. */
   private void weightedValues(Leaf leaf, int leafRow, int first, int length, int valueDim) {
     for (int column = 0; column < leaf.columns; column += KeyValueBlock.PANEL_COLUMNS) {
       weightedValues(
@@ -276,40 +268,24 @@ public abstract class AttentionKernel {
           leaf.panels.values(),
           leaf.panels.valueOffset(leaf.first + first, column),
           KeyValueBlock.panelWidth(valueDim, column),
-          leaf.rescale,
           leaf.output,
           leafRow * leaf.columns + column,
           leaf.columns);
     }
   }
 
-  /** Scores to weights; moves the reference exponents and the row sums of the strip. */
-  private void softmax(Leaf leaf, int leafRow, int count) {
+  /** m = max(m, rowmax S), O and ℓ rescaled where m moved, and P = exp(S − m) with its row sums. */
+  private void softmax(Leaf leaf, int leafRow, int count, float unit, boolean clamped) {
     for (int r = 0; r < STRIP_ROWS; r++) {
-      int scoreRow = r * SCORE_STRIDE;
-      float rowMax = leaf.maxima[r * LANES];
-      int before = leaf.exponents[leafRow + r];
-      int e = before;
-      if (rowMax != Float.NEGATIVE_INFINITY) {
-        e = Math.max(before, (int) Math.ceil(rowMax));
+      float before = leaf.references[leafRow + r];
+      float m = Math.max(before, leaf.maxima[r * LANES]);
+      if (m != before && before != NONE) {
+        leaf.rescale(leafRow + r, Exp2.weight(m - before, unit));
       }
-      leaf.exponents[leafRow + r] = e;
-      float rescale = before == NONE ? 1f : powerOfTwoOrZero(before - e);
-      leaf.rescale[r] = rescale;
-      weights(
-          leaf.scores,
-          scoreRow,
-          count,
-          e == NONE ? 0 : e,
-          rescale,
-          leaf.sums,
-          (leafRow + r) * LANES);
+      leaf.references[leafRow + r] = m;
+      leaf.shift[r] = m == NONE ? 0 : m;
     }
-  }
-
-  /** 2^n for n ≤ 0, and 0 where that is below the normal floats. */
-  private static float powerOfTwoOrZero(int n) {
-    return n < -126 ? 0f : Float.intBitsToFloat((n + 127) << 23);
+    weights(leaf.scores, count, leaf.shift, unit, clamped, leaf.sums, leafRow * LANES);
   }
 
   /** Some rows of one head, from a strip's first row on. */
@@ -366,12 +342,12 @@ public abstract class AttentionKernel {
   private static final class Leaf {
     final InnerPanels panels;
     final int columns;
-    final int[] exponents = new int[GROUP_ROWS];
+    final float[] references = new float[GROUP_ROWS];
     final float[] sums = new float[GROUP_ROWS * LANES];
     final float[] output;
     final float[] scores = new float[STRIP_ROWS * SCORE_STRIDE];
     final float[] maxima = new float[STRIP_ROWS * LANES];
-    final float[] rescale = new float[STRIP_ROWS];
+    final float[] shift = new float[STRIP_ROWS];
 
     /** Visible keys of the strip's rows, in rows of the key block; empty for padding rows. */
     final int[] from = new int[STRIP_ROWS];
@@ -392,9 +368,19 @@ public abstract class AttentionKernel {
     /** Forgets the leaves of the group before, for {@code rows} rows and those that pad a strip. */
     void clear(int rows) {
       int padded = QueryBlock.ceilDiv(rows, STRIP_ROWS) * STRIP_ROWS;
-      Arrays.fill(exponents, 0, padded, NONE);
+      Arrays.fill(references, 0, padded, NONE);
       Arrays.fill(sums, 0, padded * LANES, 0f);
       Arrays.fill(output, 0, padded * columns, 0f);
+    }
+
+    /** O = αO, ℓ = αℓ. Apart from PV, since a row's reference seldom moves. */
+    void rescale(int leafRow, float alpha) {
+      for (int i = leafRow * columns; i < (leafRow + 1) * columns; i++) {
+        output[i] *= alpha;
+      }
+      for (int i = leafRow * LANES; i < (leafRow + 1) * LANES; i++) {
+        sums[i] *= alpha;
+      }
     }
 
     /** Intersects the rows' visible keys with the inner block. */
@@ -430,10 +416,10 @@ public abstract class AttentionKernel {
       return masked;
     }
 
-    void checkScores(int head, int row) {
+    void checkScores(int head, int row, float unit) {
       for (int r = 0; r < STRIP_ROWS; r++) {
         for (int key = from[r]; key < to[r]; key++) {
-          float score = scores[r * SCORE_STRIDE + key - first];
+          float score = scores[r * SCORE_STRIDE + key - first] * unit;
           if (!(Math.abs(score) < MAX_SCORE)) {
             throw new InvalidElementException(
                 "score", head, row + r, score, "finite and below 2^22 in log2 units");

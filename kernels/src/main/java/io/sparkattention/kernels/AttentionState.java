@@ -11,15 +11,15 @@ import java.util.Arrays;
  * <p>The idea is that of reproducible summation (Demmel and Nguyen 2013; ReproBLAS): every number
  * is cut at fixed places of its exponent. Each element keeps a bin {@code T}, an odd multiple of W
  * / 2 = 18, and two doubles. A contribution {@code x · 2^e} with exponent in {@code (T − W, T]}
- * becomes {@code y = x · 2^(e − T)}, {@code |y| < 2}, and is split without error into {@code hi}, a
- * multiple of 2^-W, and {@code lo = y − hi}, a multiple of 2^-58, because a float has 24 bits. A
+ * becomes {@code y = x · 2^(e − T)}, {@code |y| < 2}, and is cut into {@code hi}, the multiple of
+ * 2^-W nearest to it, and {@code lo}, the multiple of 2^-2W nearest to {@code y − hi}. A
  * contribution one bin lower adds its {@code hi · 2^-W}, a multiple of 2^-2W, to {@code lo}; two or
  * more bins lower, it adds nothing. All summands of a level are integers of one unit, and their
  * sums stay below 2^53 units for {@link #MAX_LEAVES} leaves: no addition ever rounds.
  *
- * <p>Error: what is dropped per leaf is at most half a unit of the second level for a neighbour bin
- * and two units for the bins below, so that the sum of {@code n} leaves is off by at most {@code n
- * · 2^-W} times the smallest value of its bin, {@code n · 2^-36} relative to the largest leaf.
+ * <p>Error: what is dropped per leaf is at most half a unit of the second level, and two units for
+ * a leaf more than one bin below, so that the sum of {@code n} leaves is off by at most {@code n ·
+ * 2^-W} times the smallest value of its bin, {@code n · 2^-36} relative to the largest leaf.
  */
 public final class AttentionState {
   /** Width of a bin in powers of two. */
@@ -37,10 +37,8 @@ public final class AttentionState {
   /** Adding and subtracting this rounds a small double to a multiple of 2^-W. */
   private static final double ROUND_TO_HI = 1.5 * (1L << (52 - W));
 
-  /** A scaled contribution y lies in its element's bin if {@code BIN_BOTTOM ≤ |y| < BIN_END}. */
-  private static final double BIN_BOTTOM = 2.0 / (1L << W);
-
-  private static final double BIN_END = 2;
+  /** The same for multiples of 2^-2W. */
+  private static final double ROUND_TO_LO = 1.5 / (1L << (2 * W - 52));
 
   private static final double ONE_BIN_LOWER = 1.0 / (1L << W);
   private static final double LN_2 = 0.6931471805599453;
@@ -117,74 +115,67 @@ public final class AttentionState {
    * Adds the leaf of one row: the value sum {@code O · 2^e} and the denominator {@code l · 2^e}.
    *
    * <p>Nearly always all elements of a row and the contributions to them lie in one bin, which the
-   * kernel finds and adds in vectors; else element by element, to the same bits.
+   * kernel finds in vectors; else element by element, to the same bits.
    *
-   * @param exponent the leaf's reference exponent e in log2 units
+   * @param exponent the leaf's reference e in log2 units, at most 2^23 in absolute value. Its
+   *     fraction becomes one double for the whole leaf, so that it cancels in O / l
    * @param values holds O, {@code valueDim} finite floats from {@code offset} on
    * @param denominator l, finite
    */
   void addLeaf(
       int head,
       int row,
-      int exponent,
+      double exponent,
       float[] values,
       int offset,
       float denominator,
       AttentionKernel kernel) {
+    int whole = (int) Math.rint(exponent);
+    double fraction = Exp2.ofFraction(exponent - whole);
     int first = (head * rows + row) * (valueDim + 1);
     boolean unseen = bin[first + valueDim] == EMPTY;
-    int common = unseen ? binOf(values[offset], exponent) : bin[first];
+    int common = unseen ? binOf(values[offset] * fraction, whole) : bin[first];
     if (common != EMPTY
         && (unseen || kernel.allEqual(bin, first, valueDim, common))
-        && liesInBin(common, exponent, values, offset, kernel)) {
+        && liesInBin(common, whole, values, offset, kernel)) {
       if (unseen) {
         Arrays.fill(bin, first, first + valueDim, common);
       }
-      double scale = powerOfTwo(exponent - common);
-      kernel.addSplit(values, offset, valueDim, scale, ROUND_TO_HI, hi, lo, first);
+      double scale = fraction * powerOfTwo(whole - common);
+      addSplit(values, offset, valueDim, scale, hi, lo, first);
     } else {
-      addMixed(bin, hi, lo, first, valueDim, exponent, values, offset);
-    }
-    addAcrossBins(first + valueDim, denominator, exponent);
-  }
-
-  /**
-   * A row whose elements do not all lie in one bin: those in the bin of the first take the short
-   * way. The arrays are parameters so that the compiler keeps them in registers over the stores.
-   */
-  private void addMixed(
-      int[] bins,
-      double[] his,
-      double[] los,
-      int first,
-      int count,
-      int exponent,
-      float[] values,
-      int offset) {
-    int common = bins[first];
-    double scale = common == EMPTY ? 0 : powerOfTwoOrZero(exponent - common);
-    for (int c = 0; c < count; c++) {
-      int i = first + c;
-      double y = values[offset + c] * scale;
-      double magnitude = Math.abs(y);
-      if (bins[i] == common && magnitude >= BIN_BOTTOM && magnitude < BIN_END) {
-        double upper = (y + ROUND_TO_HI) - ROUND_TO_HI;
-        his[i] += upper;
-        los[i] += y - upper;
-      } else {
-        addAcrossBins(i, values[offset + c], exponent);
+      for (int c = 0; c < valueDim; c++) {
+        addAcrossBins(first + c, values[offset + c] * fraction, whole);
       }
     }
+    addAcrossBins(first + valueDim, denominator * fraction, whole);
   }
 
-  /** Whether the exponents of all {@code x · 2^e} of a row are in (T − W, T]. */
+  /** Whether {@code x · 2^e} of a row, with e of any fraction, all have exponents in (T − W, T]. */
   private boolean liesInBin(
       int bin, int exponent, float[] values, int offset, AttentionKernel kernel) {
-    int end = bin - exponent + 1;
-    // Bounds that are no normal floats are left to the way element by element.
-    return end <= Float.MAX_EXPONENT
-        && end - W >= Float.MIN_EXPONENT
-        && kernel.allWithin(values, offset, valueDim, Math.scalb(1f, end - W), Math.scalb(1f, end));
+    int top = bin - exponent;
+    // Bounds that are no normal floats are left to the way element by element. The fraction of e
+    // is a factor between 1/√2 and √2, and what lies that near to an edge is left to it too.
+    return top < Float.MAX_EXPONENT
+        && top - W + 1 >= Float.MIN_EXPONENT
+        && kernel.allWithin(
+            values,
+            offset,
+            valueDim,
+            1.4143f * floatPowerOfTwo(top - W + 1),
+            1.4142f * floatPowerOfTwo(top));
+  }
+
+  /** Arrays as parameters, so that the compiler keeps them in registers over the stores. */
+  private static void addSplit(
+      float[] x, int offset, int count, double scale, double[] hi, double[] lo, int first) {
+    for (int c = 0; c < count; c++) {
+      double y = x[offset + c] * scale;
+      double upper = (y + ROUND_TO_HI) - ROUND_TO_HI;
+      hi[first + c] += upper;
+      lo[first + c] += (y - upper + ROUND_TO_LO) - ROUND_TO_LO;
+    }
   }
 
   /**
@@ -205,7 +196,7 @@ public final class AttentionState {
     int itsBin = binOf(x, exponent);
     double y = x * powerOfTwo(exponent - itsBin);
     double upper = (y + ROUND_TO_HI) - ROUND_TO_HI;
-    mergeElement(i, itsBin, upper, y - upper);
+    mergeElement(i, itsBin, upper, (y - upper + ROUND_TO_LO) - ROUND_TO_LO);
   }
 
   /** Merges another state of the same rows into this one. */
@@ -272,13 +263,13 @@ public final class AttentionState {
     return (float) (bin[last] * LN_2 + StrictMath.log(denominator));
   }
 
+  /** 2^n for n in the range of normal floats; scalb takes five times as long. */
+  private static float floatPowerOfTwo(int n) {
+    return Float.intBitsToFloat((n + 127) << 23);
+  }
+
   /** 2^n for n in the range of normal doubles. */
   private static double powerOfTwo(int n) {
     return Double.longBitsToDouble((long) (n + 1023) << 52);
-  }
-
-  /** 2^n, and 0 outside the normal doubles: no contribution scaled by that is in its bin. */
-  private static double powerOfTwoOrZero(int n) {
-    return n >= Double.MIN_EXPONENT && n <= Double.MAX_EXPONENT ? powerOfTwo(n) : 0;
   }
 }

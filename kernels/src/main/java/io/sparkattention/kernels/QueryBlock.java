@@ -3,9 +3,12 @@ package io.sparkattention.kernels;
 import java.util.Objects;
 
 /**
- * The queries of one block, packed for the kernel: scaled by {@code scale · log2(e)}, so that a dot
- * product with a key is a score in log2 units, and laid out in strips of {@value #STRIP_ROWS} rows,
- * {@code [numHeads, strips, keyDim, STRIP_ROWS]}. Missing rows of the last strip are zero.
+ * The queries of one block, packed for the kernel in strips of {@value #STRIP_ROWS} rows, {@code
+ * [numHeads, strips, keyDim, STRIP_ROWS]}. Missing rows of the last strip are zero.
+ *
+ * <p>The factor {@code scale · log2(e)} of the scores is {@code ±2^k · unit}, 1 ≤ unit < 2: the
+ * queries are scaled by ±2^k, which rounds nothing, and the unit is left to the softmax, which
+ * multiplies differences of scores.
  */
 public final class QueryBlock {
   /**
@@ -18,24 +21,29 @@ public final class QueryBlock {
 
   private final HeadLayout layout;
   private final int rows;
+  private final float unit;
   private final float[] strips;
   private final float[] norms;
 
   /**
    * Wraps arrays that an earlier {@link Packer} made.
    *
+   * @param unit log2 units of a score of 1, in [1, 2)
    * @param strips [numHeads, ceil(rows / 6), keyDim, 6]
    * @param norms [numHeads]: the largest Euclidean norm of a packed query of the head
    */
-  public QueryBlock(HeadLayout layout, int rows, float[] strips, float[] norms) {
+  public QueryBlock(HeadLayout layout, int rows, float unit, float[] strips, float[] norms) {
     Objects.checkIndex(0, rows);
-    if (strips.length != stripFloats(layout, rows) || norms.length != layout.numHeads()) {
+    if (strips.length != stripFloats(layout, rows)
+        || norms.length != layout.numHeads()
+        || !(unit >= 1 && unit < 2)) {
       throw new IllegalArgumentException(
-          "Invalid query block of %d rows for %s: %d floats, %d norms"
-              .formatted(rows, layout, strips.length, norms.length));
+          "Invalid query block of %d rows for %s: unit %s, %d floats, %d norms"
+              .formatted(rows, layout, unit, strips.length, norms.length));
     }
     this.layout = layout;
     this.rows = rows;
+    this.unit = unit;
     this.strips = strips;
     this.norms = norms;
   }
@@ -46,6 +54,11 @@ public final class QueryBlock {
 
   public int rows() {
     return rows;
+  }
+
+  /** Log2 units of a score of 1: scores are dot products of packed queries with keys. */
+  public float unit() {
+    return unit;
   }
 
   /** The packed queries, [numHeads, ceil(rows / 6), keyDim, 6]; not a copy. */
@@ -77,18 +90,24 @@ public final class QueryBlock {
   public static final class Packer {
     private final HeadLayout layout;
     private final int rows;
-    private final float scale;
+    private final float unit;
+
+    /** ±2^k, or 0. */
+    private final float factor;
+
     private final float[] strips;
     private final float[] norms;
 
     /**
      * @param rows queries in the block
-     * @param scale factor of the scores, usually 1/√keyDim
+     * @param scale factor of the scores, usually 1/√keyDim; finite
      */
     public Packer(HeadLayout layout, int rows, double scale) {
       this.layout = layout;
       this.rows = rows;
-      this.scale = (float) (scale * LOG2_E);
+      float whole = (float) (scale * LOG2_E);
+      this.factor = whole == 0 ? 0 : Math.copySign(Math.scalb(1f, Math.getExponent(whole)), whole);
+      this.unit = whole == 0 ? 1 : whole / factor;
       this.strips = new float[stripFloats(layout, rows)];
       this.norms = new float[layout.numHeads()];
     }
@@ -108,7 +127,7 @@ public final class QueryBlock {
           (head * stripsPerHead + row / STRIP_ROWS) * keyDim * STRIP_ROWS + row % STRIP_ROWS;
       double squares = 0;
       for (int d = 0; d < keyDim; d++) {
-        float x = source[offset + d] * scale;
+        float x = source[offset + d] * factor;
         if (!Float.isFinite(x)) {
           throw new InvalidElementException("query", head, row, source[offset + d], "finite");
         }
@@ -119,7 +138,7 @@ public final class QueryBlock {
     }
 
     public QueryBlock pack() {
-      return new QueryBlock(layout, rows, strips, norms);
+      return new QueryBlock(layout, rows, unit, strips, norms);
     }
   }
 }

@@ -52,24 +52,26 @@ public final class ScalarAttentionKernel extends AttentionKernel {
 
   @Override
   void weights(
-      float[] scores, int offset, int count, int e, float rescale, float[] sums, int sumsOffset) {
+      float[] scores,
+      int count,
+      float[] shift,
+      float unit,
+      boolean clamped,
+      float[] sums,
+      int sumsOffset) {
     float[] added = new float[LANES];
-    for (int j = 0; j < count; j++) {
-      float u = Math.min(e - scores[offset + j], Exp2.CLAMP);
-      float z = Exp2.MAGIC - u;
-      float g = u + (z - Exp2.MAGIC);
-      float p = Math.fma(Exp2.C5, g, Exp2.C4);
-      p = Math.fma(p, g, Exp2.C3);
-      p = Math.fma(p, g, Exp2.C2);
-      p = Math.fma(p, g, Exp2.C1);
-      p = Math.fma(p, g, 1f);
-      int bits = Float.floatToRawIntBits(p) + (Float.floatToRawIntBits(z) << 23);
-      float weight = Float.intBitsToFloat(bits);
-      scores[offset + j] = weight;
-      added[j % LANES] += weight;
-    }
-    for (int lane = 0; lane < LANES; lane++) {
-      sums[sumsOffset + lane] = Math.fma(sums[sumsOffset + lane], rescale, added[lane]);
+    for (int r = 0; r < STRIP_ROWS; r++) {
+      Arrays.fill(added, 0f);
+      int row = r * SCORE_STRIDE;
+      for (int j = 0; j < count; j++) {
+        float weight = Exp2.weight(shift[r] - scores[row + j], unit);
+        scores[row + j] = weight;
+        added[j % LANES] += weight;
+      }
+      int sum = sumsOffset + r * LANES;
+      for (int lane = 0; lane < LANES; lane++) {
+        sums[sum + lane] += added[lane];
+      }
     }
   }
 
@@ -81,7 +83,6 @@ public final class ScalarAttentionKernel extends AttentionKernel {
       float[] v,
       int vOffset,
       int width,
-      float[] rescale,
       float[] output,
       int oOffset,
       int oStride) {
@@ -97,7 +98,7 @@ public final class ScalarAttentionKernel extends AttentionKernel {
       }
       int target = oOffset + r * oStride;
       for (int c = 0; c < width; c++) {
-        output[target + c] = output[target + c] * rescale[r] + sum[c];
+        output[target + c] += sum[c];
       }
     }
   }
@@ -121,24 +122,6 @@ public final class ScalarAttentionKernel extends AttentionKernel {
       }
     }
     return true;
-  }
-
-  @Override
-  void addSplit(
-      float[] x,
-      int offset,
-      int count,
-      double scale,
-      double cut,
-      double[] hi,
-      double[] lo,
-      int first) {
-    for (int c = 0; c < count; c++) {
-      double y = x[offset + c] * scale;
-      double upper = (y + cut) - cut;
-      hi[first + c] += upper;
-      lo[first + c] += y - upper;
-    }
   }
 
   @Override

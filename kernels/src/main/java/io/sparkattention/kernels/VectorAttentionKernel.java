@@ -35,9 +35,6 @@ public final class VectorAttentionKernel extends AttentionKernel {
   private static final int ROWS = 6;
   private static final int PANEL_ROWS = QueryBlock.STRIP_ROWS;
 
-  /** Raw bits of 127f: for floats ≥ 0 the order of the bits as integers is that of the floats. */
-  private static final int CLAMP_BITS = Float.floatToRawIntBits(Exp2.CLAMP);
-
   /** Enough calls for the first compiler's profiles, too few for the second compiler. */
   private static final int PROFILE_ROUNDS = 2000;
 
@@ -65,7 +62,7 @@ public final class VectorAttentionKernel extends AttentionKernel {
       FloatVector a = FloatVector.fromArray(FLOATS, x, i % L);
       FloatVector b = FloatVector.broadcast(FLOATS, 0.5f);
       IntVector n = a.fma(b, b).add(a).sub(b).reinterpretAsInts();
-      n = n.min(IntVector.broadcast(INTS, CLAMP_BITS)).max(IntVector.broadcast(INTS, 0));
+      n = n.min(IntVector.broadcast(INTS, 127)).max(IntVector.broadcast(INTS, 0));
       n = n.add(n.lanewise(VectorOperators.LSHL, 1));
       x[0] = n.reduceLanes(VectorOperators.MAX) & n.reduceLanes(VectorOperators.MIN) & 1;
       n.reinterpretAsFloats().intoArray(x, L);
@@ -349,38 +346,90 @@ public final class VectorAttentionKernel extends AttentionKernel {
     return min.reduceLanes(VectorOperators.MIN);
   }
 
-  /** P = 2^(S − e) and its row sums; one pass over the scores for each vector of virtual lanes. */
+  /** P = 2^(unit · (S − m)) and its row sums; one pass over a row for each vector of its lanes. */
   @Override
   void weights(
-      float[] scores, int offset, int count, int e, float rescale, float[] sums, int sumsOffset) {
-    FloatVector reference = FloatVector.broadcast(FLOATS, (float) e);
-    FloatVector magic = FloatVector.broadcast(FLOATS, Exp2.MAGIC);
-    IntVector clamp = IntVector.broadcast(INTS, CLAMP_BITS);
-    FloatVector one = FloatVector.broadcast(FLOATS, 1f);
-    for (int lane = 0; lane < LANES; lane += L) {
-      FloatVector sum = FloatVector.zero(FLOATS);
-      for (int j = offset + lane; j < offset + count; j += LANES) {
-        FloatVector u = reference.sub(FloatVector.fromArray(FLOATS, scores, j));
-        u = u.reinterpretAsInts().min(clamp).reinterpretAsFloats();
-        FloatVector z = magic.sub(u);
-        FloatVector g = u.add(z.sub(magic));
-        FloatVector p = g.fma(Exp2.C5, Exp2.C4);
-        p = p.fma(g, FloatVector.broadcast(FLOATS, Exp2.C3));
-        p = p.fma(g, FloatVector.broadcast(FLOATS, Exp2.C2));
-        p = p.fma(g, FloatVector.broadcast(FLOATS, Exp2.C1));
-        p = p.fma(g, one);
-        IntVector exponent = z.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23);
-        p = p.reinterpretAsInts().add(exponent).reinterpretAsFloats();
-        p.intoArray(scores, j);
-        sum = sum.add(p);
-      }
-      FloatVector.fromArray(FLOATS, sums, sumsOffset + lane)
-          .fma(FloatVector.broadcast(FLOATS, rescale), sum)
-          .intoArray(sums, sumsOffset + lane);
+      float[] scores,
+      int count,
+      float[] shift,
+      float unit,
+      boolean clamped,
+      float[] sums,
+      int sumsOffset) {
+    if (clamped) {
+      clampedWeights(scores, count, shift, unit, sums, sumsOffset);
+    } else {
+      unclampedWeights(scores, count, shift, unit, sums, sumsOffset);
     }
   }
 
-  /** O = diag(α)O + PV: as many columns at once as the registers hold, then the rest of a panel. */
+  /** Two of fourteen operations less than with the clamp, and 8 % of the softmax's time. */
+  private static void unclampedWeights(
+      float[] scores, int count, float[] shift, float unit, float[] sums, int sumsOffset) {
+    FloatVector minusUnit = FloatVector.broadcast(FLOATS, -unit);
+    FloatVector magic = FloatVector.broadcast(FLOATS, Exp2.MAGIC);
+    FloatVector one = FloatVector.broadcast(FLOATS, 1f);
+    for (int r = 0; r < ROWS; r++) {
+      FloatVector m = FloatVector.broadcast(FLOATS, shift[r]);
+      for (int lane = 0; lane < LANES; lane += L) {
+        FloatVector sum = FloatVector.zero(FLOATS);
+        int end = r * SCORE_STRIDE + count;
+        for (int j = r * SCORE_STRIDE + lane; j < end; j += LANES) {
+          FloatVector u = m.sub(FloatVector.fromArray(FLOATS, scores, j));
+          FloatVector z = u.fma(minusUnit, magic);
+          FloatVector f = u.fma(minusUnit, magic.sub(z));
+          FloatVector p = f.fma(Exp2.C5, Exp2.C4);
+          p = p.fma(f, FloatVector.broadcast(FLOATS, Exp2.C3));
+          p = p.fma(f, FloatVector.broadcast(FLOATS, Exp2.C2));
+          p = p.fma(f, FloatVector.broadcast(FLOATS, Exp2.C1));
+          p = p.fma(f, one);
+          IntVector exponent = z.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23);
+          p = p.reinterpretAsInts().add(exponent).reinterpretAsFloats();
+          p.intoArray(scores, j);
+          sum = sum.add(p);
+        }
+        int target = sumsOffset + r * LANES + lane;
+        FloatVector.fromArray(FLOATS, sums, target).add(sum).intoArray(sums, target);
+      }
+    }
+  }
+
+  private static void clampedWeights(
+      float[] scores, int count, float[] shift, float unit, float[] sums, int sumsOffset) {
+    FloatVector minusUnit = FloatVector.broadcast(FLOATS, -unit);
+    FloatVector magic = FloatVector.broadcast(FLOATS, Exp2.MAGIC);
+    FloatVector one = FloatVector.broadcast(FLOATS, 1f);
+    // For floats ≥ 0 the order of the bits as integers is that of the floats.
+    IntVector clamp = IntVector.broadcast(INTS, Float.floatToRawIntBits(Exp2.CLAMP / unit));
+    IntVector bitsOfOne = IntVector.broadcast(INTS, Exp2.BITS_OF_ONE);
+    for (int r = 0; r < ROWS; r++) {
+      FloatVector m = FloatVector.broadcast(FLOATS, shift[r]);
+      for (int lane = 0; lane < LANES; lane += L) {
+        FloatVector sum = FloatVector.zero(FLOATS);
+        int end = r * SCORE_STRIDE + count;
+        for (int j = r * SCORE_STRIDE + lane; j < end; j += LANES) {
+          FloatVector u = m.sub(FloatVector.fromArray(FLOATS, scores, j));
+          u = u.reinterpretAsInts().min(clamp).reinterpretAsFloats();
+          FloatVector z = u.fma(minusUnit, magic);
+          FloatVector f = u.fma(minusUnit, magic.sub(z));
+          FloatVector p = f.fma(Exp2.C5, Exp2.C4);
+          p = p.fma(f, FloatVector.broadcast(FLOATS, Exp2.C3));
+          p = p.fma(f, FloatVector.broadcast(FLOATS, Exp2.C2));
+          p = p.fma(f, FloatVector.broadcast(FLOATS, Exp2.C1));
+          p = p.fma(f, one);
+          // A factor and not an addend of the exponent field: for n = 127 it is exactly +0.
+          IntVector exponent = z.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23);
+          p = p.mul(exponent.add(bitsOfOne).reinterpretAsFloats());
+          p.intoArray(scores, j);
+          sum = sum.add(p);
+        }
+        int target = sumsOffset + r * LANES + lane;
+        FloatVector.fromArray(FLOATS, sums, target).add(sum).intoArray(sums, target);
+      }
+    }
+  }
+
+  /** O = O + PV: as many columns at once as the registers hold, then the rest of a panel. */
   @Override
   void weightedValues(
       float[] weights,
@@ -389,7 +438,6 @@ public final class VectorAttentionKernel extends AttentionKernel {
       float[] v,
       int vOffset,
       int width,
-      float[] rescale,
       float[] output,
       int oOffset,
       int oStride) {
@@ -397,16 +445,14 @@ public final class VectorAttentionKernel extends AttentionKernel {
     if (WIDE) {
       for (; c + 4 * L <= width; c += 4 * L) {
         weightedValues6x4(
-            weights, first, keys, v, vOffset + c, width, rescale, output, oOffset + c, oStride);
+            weights, first, keys, v, vOffset + c, width, output, oOffset + c, oStride);
       }
     }
     for (; c + 2 * L <= width; c += 2 * L) {
-      weightedValues6x2(
-          weights, first, keys, v, vOffset + c, width, rescale, output, oOffset + c, oStride);
+      weightedValues6x2(weights, first, keys, v, vOffset + c, width, output, oOffset + c, oStride);
     }
     for (; c < width; c += L) {
-      weightedValues6x1(
-          weights, first, keys, v, vOffset + c, width, rescale, output, oOffset + c, oStride);
+      weightedValues6x1(weights, first, keys, v, vOffset + c, width, output, oOffset + c, oStride);
     }
   }
 
@@ -417,7 +463,6 @@ public final class VectorAttentionKernel extends AttentionKernel {
       float[] v,
       int vOffset,
       int width,
-      float[] rescale,
       float[] output,
       int oOffset,
       int oStride) {
@@ -482,78 +527,36 @@ public final class VectorAttentionKernel extends AttentionKernel {
       f2 = p.fma(v2, f2);
       f3 = p.fma(v3, f3);
     }
-    FloatVector alpha = FloatVector.broadcast(FLOATS, rescale[0]);
     int o = oOffset;
-    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(a0).intoArray(output, o);
-    FloatVector.fromArray(FLOATS, output, o + L).mul(alpha).add(a1).intoArray(output, o + L);
-    FloatVector.fromArray(FLOATS, output, o + 2 * L)
-        .mul(alpha)
-        .add(a2)
-        .intoArray(output, o + 2 * L);
-    FloatVector.fromArray(FLOATS, output, o + 3 * L)
-        .mul(alpha)
-        .add(a3)
-        .intoArray(output, o + 3 * L);
-    alpha = FloatVector.broadcast(FLOATS, rescale[1]);
+    FloatVector.fromArray(FLOATS, output, o).add(a0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).add(a1).intoArray(output, o + L);
+    FloatVector.fromArray(FLOATS, output, o + 2 * L).add(a2).intoArray(output, o + 2 * L);
+    FloatVector.fromArray(FLOATS, output, o + 3 * L).add(a3).intoArray(output, o + 3 * L);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(b0).intoArray(output, o);
-    FloatVector.fromArray(FLOATS, output, o + L).mul(alpha).add(b1).intoArray(output, o + L);
-    FloatVector.fromArray(FLOATS, output, o + 2 * L)
-        .mul(alpha)
-        .add(b2)
-        .intoArray(output, o + 2 * L);
-    FloatVector.fromArray(FLOATS, output, o + 3 * L)
-        .mul(alpha)
-        .add(b3)
-        .intoArray(output, o + 3 * L);
-    alpha = FloatVector.broadcast(FLOATS, rescale[2]);
+    FloatVector.fromArray(FLOATS, output, o).add(b0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).add(b1).intoArray(output, o + L);
+    FloatVector.fromArray(FLOATS, output, o + 2 * L).add(b2).intoArray(output, o + 2 * L);
+    FloatVector.fromArray(FLOATS, output, o + 3 * L).add(b3).intoArray(output, o + 3 * L);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(c0).intoArray(output, o);
-    FloatVector.fromArray(FLOATS, output, o + L).mul(alpha).add(c1).intoArray(output, o + L);
-    FloatVector.fromArray(FLOATS, output, o + 2 * L)
-        .mul(alpha)
-        .add(c2)
-        .intoArray(output, o + 2 * L);
-    FloatVector.fromArray(FLOATS, output, o + 3 * L)
-        .mul(alpha)
-        .add(c3)
-        .intoArray(output, o + 3 * L);
-    alpha = FloatVector.broadcast(FLOATS, rescale[3]);
+    FloatVector.fromArray(FLOATS, output, o).add(c0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).add(c1).intoArray(output, o + L);
+    FloatVector.fromArray(FLOATS, output, o + 2 * L).add(c2).intoArray(output, o + 2 * L);
+    FloatVector.fromArray(FLOATS, output, o + 3 * L).add(c3).intoArray(output, o + 3 * L);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(d0).intoArray(output, o);
-    FloatVector.fromArray(FLOATS, output, o + L).mul(alpha).add(d1).intoArray(output, o + L);
-    FloatVector.fromArray(FLOATS, output, o + 2 * L)
-        .mul(alpha)
-        .add(d2)
-        .intoArray(output, o + 2 * L);
-    FloatVector.fromArray(FLOATS, output, o + 3 * L)
-        .mul(alpha)
-        .add(d3)
-        .intoArray(output, o + 3 * L);
-    alpha = FloatVector.broadcast(FLOATS, rescale[4]);
+    FloatVector.fromArray(FLOATS, output, o).add(d0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).add(d1).intoArray(output, o + L);
+    FloatVector.fromArray(FLOATS, output, o + 2 * L).add(d2).intoArray(output, o + 2 * L);
+    FloatVector.fromArray(FLOATS, output, o + 3 * L).add(d3).intoArray(output, o + 3 * L);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(e0).intoArray(output, o);
-    FloatVector.fromArray(FLOATS, output, o + L).mul(alpha).add(e1).intoArray(output, o + L);
-    FloatVector.fromArray(FLOATS, output, o + 2 * L)
-        .mul(alpha)
-        .add(e2)
-        .intoArray(output, o + 2 * L);
-    FloatVector.fromArray(FLOATS, output, o + 3 * L)
-        .mul(alpha)
-        .add(e3)
-        .intoArray(output, o + 3 * L);
-    alpha = FloatVector.broadcast(FLOATS, rescale[5]);
+    FloatVector.fromArray(FLOATS, output, o).add(e0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).add(e1).intoArray(output, o + L);
+    FloatVector.fromArray(FLOATS, output, o + 2 * L).add(e2).intoArray(output, o + 2 * L);
+    FloatVector.fromArray(FLOATS, output, o + 3 * L).add(e3).intoArray(output, o + 3 * L);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(f0).intoArray(output, o);
-    FloatVector.fromArray(FLOATS, output, o + L).mul(alpha).add(f1).intoArray(output, o + L);
-    FloatVector.fromArray(FLOATS, output, o + 2 * L)
-        .mul(alpha)
-        .add(f2)
-        .intoArray(output, o + 2 * L);
-    FloatVector.fromArray(FLOATS, output, o + 3 * L)
-        .mul(alpha)
-        .add(f3)
-        .intoArray(output, o + 3 * L);
+    FloatVector.fromArray(FLOATS, output, o).add(f0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).add(f1).intoArray(output, o + L);
+    FloatVector.fromArray(FLOATS, output, o + 2 * L).add(f2).intoArray(output, o + 2 * L);
+    FloatVector.fromArray(FLOATS, output, o + 3 * L).add(f3).intoArray(output, o + 3 * L);
   }
 
   private static void weightedValues6x2(
@@ -563,7 +566,6 @@ public final class VectorAttentionKernel extends AttentionKernel {
       float[] v,
       int vOffset,
       int width,
-      float[] rescale,
       float[] output,
       int oOffset,
       int oStride) {
@@ -602,30 +604,24 @@ public final class VectorAttentionKernel extends AttentionKernel {
       f0 = p.fma(v0, f0);
       f1 = p.fma(v1, f1);
     }
-    FloatVector alpha = FloatVector.broadcast(FLOATS, rescale[0]);
     int o = oOffset;
-    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(a0).intoArray(output, o);
-    FloatVector.fromArray(FLOATS, output, o + L).mul(alpha).add(a1).intoArray(output, o + L);
-    alpha = FloatVector.broadcast(FLOATS, rescale[1]);
+    FloatVector.fromArray(FLOATS, output, o).add(a0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).add(a1).intoArray(output, o + L);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(b0).intoArray(output, o);
-    FloatVector.fromArray(FLOATS, output, o + L).mul(alpha).add(b1).intoArray(output, o + L);
-    alpha = FloatVector.broadcast(FLOATS, rescale[2]);
+    FloatVector.fromArray(FLOATS, output, o).add(b0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).add(b1).intoArray(output, o + L);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(c0).intoArray(output, o);
-    FloatVector.fromArray(FLOATS, output, o + L).mul(alpha).add(c1).intoArray(output, o + L);
-    alpha = FloatVector.broadcast(FLOATS, rescale[3]);
+    FloatVector.fromArray(FLOATS, output, o).add(c0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).add(c1).intoArray(output, o + L);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(d0).intoArray(output, o);
-    FloatVector.fromArray(FLOATS, output, o + L).mul(alpha).add(d1).intoArray(output, o + L);
-    alpha = FloatVector.broadcast(FLOATS, rescale[4]);
+    FloatVector.fromArray(FLOATS, output, o).add(d0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).add(d1).intoArray(output, o + L);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(e0).intoArray(output, o);
-    FloatVector.fromArray(FLOATS, output, o + L).mul(alpha).add(e1).intoArray(output, o + L);
-    alpha = FloatVector.broadcast(FLOATS, rescale[5]);
+    FloatVector.fromArray(FLOATS, output, o).add(e0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).add(e1).intoArray(output, o + L);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(f0).intoArray(output, o);
-    FloatVector.fromArray(FLOATS, output, o + L).mul(alpha).add(f1).intoArray(output, o + L);
+    FloatVector.fromArray(FLOATS, output, o).add(f0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o + L).add(f1).intoArray(output, o + L);
   }
 
   private static void weightedValues6x1(
@@ -635,7 +631,6 @@ public final class VectorAttentionKernel extends AttentionKernel {
       float[] v,
       int vOffset,
       int width,
-      float[] rescale,
       float[] output,
       int oOffset,
       int oStride) {
@@ -661,24 +656,18 @@ public final class VectorAttentionKernel extends AttentionKernel {
       p = FloatVector.broadcast(FLOATS, weights[first + 5 * SCORE_STRIDE + j]);
       f0 = p.fma(v0, f0);
     }
-    FloatVector alpha = FloatVector.broadcast(FLOATS, rescale[0]);
     int o = oOffset;
-    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(a0).intoArray(output, o);
-    alpha = FloatVector.broadcast(FLOATS, rescale[1]);
+    FloatVector.fromArray(FLOATS, output, o).add(a0).intoArray(output, o);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(b0).intoArray(output, o);
-    alpha = FloatVector.broadcast(FLOATS, rescale[2]);
+    FloatVector.fromArray(FLOATS, output, o).add(b0).intoArray(output, o);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(c0).intoArray(output, o);
-    alpha = FloatVector.broadcast(FLOATS, rescale[3]);
+    FloatVector.fromArray(FLOATS, output, o).add(c0).intoArray(output, o);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(d0).intoArray(output, o);
-    alpha = FloatVector.broadcast(FLOATS, rescale[4]);
+    FloatVector.fromArray(FLOATS, output, o).add(d0).intoArray(output, o);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(e0).intoArray(output, o);
-    alpha = FloatVector.broadcast(FLOATS, rescale[5]);
+    FloatVector.fromArray(FLOATS, output, o).add(e0).intoArray(output, o);
     o += oStride;
-    FloatVector.fromArray(FLOATS, output, o).mul(alpha).add(f0).intoArray(output, o);
+    FloatVector.fromArray(FLOATS, output, o).add(f0).intoArray(output, o);
   }
 
   @Override
@@ -719,24 +708,6 @@ public final class VectorAttentionKernel extends AttentionKernel {
       max = Math.max(max, bits);
     }
     return min >= Float.floatToRawIntBits(bottom) && max < Float.floatToRawIntBits(end);
-  }
-
-  @Override
-  void addSplit(
-      float[] x,
-      int offset,
-      int count,
-      double scale,
-      double cut,
-      double[] hi,
-      double[] lo,
-      int first) {
-    for (int c = 0; c < count; c++) {
-      double y = x[offset + c] * scale;
-      double upper = (y + cut) - cut;
-      hi[first + c] += upper;
-      lo[first + c] += y - upper;
-    }
   }
 
   @Override

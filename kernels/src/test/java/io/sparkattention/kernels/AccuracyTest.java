@@ -16,11 +16,9 @@ class AccuracyTest {
 
   /**
    * Mean errors, since the largest of some thousand errors says more about the draw than about the
-   * method. Both sides round every product and sum to float32, in other orders: twice the other's
-   * error is the same accuracy. And where one key has all the weight, that weight is exactly 1
-   * there and a rounded number between 1/2 and 1 here, so that its product with the value, the
-   * denominator and the quotient may each be off by half a unit in the last place, 2^-24 of the
-   * output.
+   * method. Both sides round every product and sum to float32, in other orders: the means of two
+   * equally good orders differed by up to a tenth. A key that has all the weight weighs exactly 1
+   * on both sides.
    */
   @ParameterizedTest
   @EnumSource
@@ -34,10 +32,9 @@ class AccuracyTest {
     try (OnnxAttention onnx = OnnxAttention.multiHead(c)) {
       theirs = Errors.of(onnx.output(), expected);
     }
-    double meanOutput = Errors.of(new float[expected.length], expected).mean();
     System.out.printf(
         "%s: mean error %.1e, ONNX Runtime's %.1e%n", distribution, ours.mean(), theirs.mean());
-    assertThat(ours.mean()).isLessThanOrEqualTo(2 * theirs.mean() + 3 * 0x1p-24 * meanOutput);
+    assertThat(ours.mean()).isLessThanOrEqualTo(1.1 * theirs.mean());
     assertThat(ours.max())
         .isLessThanOrEqualTo(c.relativeBound(AttentionKernel.INNER_KEYS) * c.maxValue());
   }

@@ -20,12 +20,18 @@ public final class AttentionCase {
 
   /** Unit-normal queries, keys and values. */
   public AttentionCase(HeadLayout layout, int queries, int keys, long seed) {
-    this(layout, queries, keys, new Random(seed));
+    this(layout, queries, keys, seed, 1 / Math.sqrt(layout.keyDim()));
   }
 
-  private AttentionCase(HeadLayout layout, int queries, int keys, Random random) {
+  /** The same with another factor of the scores. */
+  AttentionCase(HeadLayout layout, int queries, int keys, long seed, double scale) {
+    this(layout, queries, keys, new Random(seed), scale);
+  }
+
+  private AttentionCase(HeadLayout layout, int queries, int keys, Random random, double scale) {
     this(
         layout,
+        scale,
         normal(random, layout.numHeads() * queries * layout.keyDim()),
         normal(random, layout.numKeyValueHeads() * keys * layout.keyDim()),
         normal(random, layout.numKeyValueHeads() * keys * layout.valueDim()));
@@ -33,10 +39,15 @@ public final class AttentionCase {
 
   /** Given queries, keys and values; not copied. */
   public AttentionCase(HeadLayout layout, float[] query, float[] key, float[] value) {
+    this(layout, 1 / Math.sqrt(layout.keyDim()), query, key, value);
+  }
+
+  private AttentionCase(
+      HeadLayout layout, double scale, float[] query, float[] key, float[] value) {
     this.layout = layout;
     this.queries = query.length / (layout.numHeads() * layout.keyDim());
     this.keys = key.length / (layout.numKeyValueHeads() * layout.keyDim());
-    this.scale = 1 / Math.sqrt(layout.keyDim());
+    this.scale = scale;
     this.query = query;
     this.key = key;
     this.value = value;
@@ -153,7 +164,8 @@ public final class AttentionCase {
    * at most (2 (keyDim + 2) · |score| + chain + 16) ε · max|v|.
    */
   public double relativeBound(int chain) {
-    double maxScore = maxNorm(query, layout.keyDim()) * maxNorm(key, layout.keyDim()) * scale;
+    double maxScore =
+        maxNorm(query, layout.keyDim()) * maxNorm(key, layout.keyDim()) * Math.abs(scale);
     return (2 * (layout.keyDim() + 2) * maxScore + chain + 16) * 0x1p-24;
   }
 

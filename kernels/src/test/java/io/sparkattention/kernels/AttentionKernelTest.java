@@ -233,6 +233,52 @@ class AttentionKernelTest {
     }
   }
 
+  /** Differences around 126 log2 units, where weights end, and far beyond; heads of both kinds. */
+  @Test
+  void weightsThatVanishGiveTheSameBitsInBothKernels() {
+    for (double largest : new double[] {30, 43, 60, 90, 150, 5000}) {
+      AttentionCase c = new AttentionCase(new HeadLayout(1, 1, 1, 3), 13, 700, 23);
+      Random random = new Random(24);
+      for (int i = 0; i < c.queries; i++) {
+        c.query[i] = 1;
+      }
+      for (int j = 0; j < c.keys; j++) {
+        c.key[j] = (float) (largest * (2 * random.nextDouble() - 1));
+      }
+      float[] found = AttentionCase.finish(c.attend(VECTOR, 300, 0, FAR, FAR));
+      assertThat(AttentionCase.finish(c.attend(SCALAR, 300, 0, FAR, FAR))).containsExactly(found);
+      assertWithinBound(c, found, c.reference(0, FAR, FAR));
+    }
+  }
+
+  @Test
+  void aKeyWithAllTheWeightGivesExactlyItsValue() {
+    AttentionCase c = new AttentionCase(new HeadLayout(1, 1, 8, 70), 20, 1500, 25);
+    for (int d = 0; d < 8; d++) {
+      c.key[900 * 8 + d] = 1000;
+    }
+    for (int i = 0; i < c.query.length; i++) {
+      c.query[i] = 1 + Math.abs(c.query[i]);
+    }
+    float[] found = AttentionCase.finish(c.attend(VECTOR, 512, 0, FAR, FAR));
+    for (int i = 0; i < c.queries; i++) {
+      assertThat(Arrays.copyOfRange(found, i * 70, (i + 1) * 70))
+          .containsExactly(Arrays.copyOfRange(c.value, 900 * 70, 901 * 70));
+    }
+  }
+
+  /** Factors of the scores that are no power of two, negative ones and 0. */
+  @Test
+  void anyScaleOfTheScoresIsRight() {
+    HeadLayout layout = new HeadLayout(2, 1, 24, 16);
+    for (double scale : new double[] {1, 0.3, -0.3, -1e-3, 0, 7e-20, 0.6931471805599453}) {
+      AttentionCase c = new AttentionCase(layout, 19, 200, 26, scale);
+      float[] found = AttentionCase.finish(c.attend(VECTOR, 128, 0, FAR, FAR));
+      assertThat(AttentionCase.finish(c.attend(SCALAR, 128, 0, FAR, FAR))).containsExactly(found);
+      assertWithinBound(c, found, c.reference(0, FAR, FAR));
+    }
+  }
+
   @Test
   void aFirstBlockWithoutVisibleKeysLeavesTheRowEmpty() {
     AttentionCase c = new AttentionCase(new HeadLayout(1, 1, 4, 4), 8, 64, 21);

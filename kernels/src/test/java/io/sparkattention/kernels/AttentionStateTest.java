@@ -26,7 +26,7 @@ class AttentionStateTest {
   private static final BigDecimal TWO_TO_1134 = new BigDecimal(BigInteger.ONE.shiftLeft(1134));
 
   /** One leaf: {@code values · 2^exponent}, {@code denominator · 2^exponent}. */
-  private record Leaf(int exponent, float[] values, float denominator) {}
+  private record Leaf(double exponent, float[] values, float denominator) {}
 
   enum Distribution {
     UNIT {
@@ -38,7 +38,13 @@ class AttentionStateTest {
     SCORES_OF_TEN_THOUSAND {
       @Override
       Leaf leaf(Random random) {
-        return of(random, random.nextInt(28_854) - 14_427, 1);
+        return of(random, 28_854 * (random.nextDouble() - 0.5), 1);
+      }
+    },
+    ANY_EXPONENT {
+      @Override
+      Leaf leaf(Random random) {
+        return of(random, 100 * random.nextDouble(), 1);
       }
     },
     BIN_NEIGHBOURS {
@@ -72,7 +78,7 @@ class AttentionStateTest {
 
     abstract Leaf leaf(Random random);
 
-    private static Leaf of(Random random, int exponent, double magnitude) {
+    private static Leaf of(Random random, double exponent, double magnitude) {
       float[] values = new float[VALUE_DIM];
       for (int c = 0; c < VALUE_DIM; c++) {
         values[c] = (float) (random.nextGaussian() * magnitude);
@@ -113,7 +119,8 @@ class AttentionStateTest {
         BigInteger largest = BigInteger.ZERO;
         for (Leaf leaf : leaves) {
           float x = c < VALUE_DIM ? leaf.values[c] : leaf.denominator;
-          BigInteger term = exactly(x, leaf.exponent);
+          int whole = (int) Math.rint(leaf.exponent);
+          BigInteger term = exactly(x * Exp2.ofFraction(leaf.exponent - whole), whole);
           exact = exact.add(term);
           largest = largest.max(term.abs());
         }

@@ -20,7 +20,7 @@ import java.util.function.Function;
  * reader of another version refuses, so that executors with different jars fail at once.
  */
 public final class VersionedSerializer<T> extends Serializer<T> {
-  private static final byte VERSION = 2;
+  private static final byte VERSION = 3;
 
   private final BiConsumer<Output, T> writer;
   private final Function<Input, T> reader;
@@ -116,6 +116,7 @@ public final class VersionedSerializer<T> extends Serializer<T> {
     writeBlock(out, placed.block());
     writeLayout(out, placed.queries().layout());
     out.writeInt(placed.queries().rows());
+    out.writeFloat(placed.queries().unit());
     BulkArrays.writeFloats(out, placed.queries().strips());
     BulkArrays.writeFloats(out, placed.queries().norms());
   }
@@ -124,7 +125,11 @@ public final class VersionedSerializer<T> extends Serializer<T> {
     return new PlacedQueries(
         readBlock(in),
         new QueryBlock(
-            readLayout(in), in.readInt(), BulkArrays.readFloats(in), BulkArrays.readFloats(in)));
+            readLayout(in),
+            in.readInt(),
+            in.readFloat(),
+            BulkArrays.readFloats(in),
+            BulkArrays.readFloats(in)));
   }
 
   private static void writeKeyValues(Output out, PlacedKeyValues placed) {
