@@ -1,45 +1,30 @@
 package io.sparkattention.partitioning;
 
+import io.sparkattention.partitioning.CompositeMask.Operator;
 import java.io.Serializable;
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.Function;
 
 /**
- * Which keys a query sees: the query at position p sees the keys at positions p + offset − left … p
- * + offset + right, inclusive. The offset aligns queries with keys (see {@link CausalAlignment}).
- * {@code full} is unbounded on both sides, {@code causal} on the left with right 0, and {@code
- * sliding-window} names both.
+ * Which keys a query sees, the same for all heads. The offset aligns queries with keys (see {@link
+ * CausalAlignment}): the query at position p is compared with the keys as if it stood at p +
+ * offset, its aligned position. Blocks of different sequences never see each other.
  *
- * <p>Blocks of different sequences never see each other. Offsets are at most {@link
- * Block#MAX_POSITION} in absolute value; a larger one is an {@link IllegalArgumentException}.
+ * <p>Masks are equal where their texts are. Offsets are at most {@link Block#MAX_POSITION} in
+ * absolute value; a larger one is an {@link IllegalArgumentException}.
  */
-public final class AttentionMask implements Serializable {
+public abstract sealed class AttentionMask implements Serializable
+    permits IntervalMask, DilatedMask, GlobalMask, BlockMask, CompositeMask {
 
-  /**
-   * A window size that reaches beyond every key. Four times the largest position: no sum of two
-   * positions, an offset and a window size overflows, so that unbounded sides need no case of their
-   * own.
-   */
-  private static final long UNBOUNDED = 4 * Block.MAX_POSITION;
-
-  private static final String WINDOW_PREFIX = "sliding-window:";
-  private static final AttentionMask FULL = new AttentionMask(UNBOUNDED, UNBOUNDED);
-  private static final AttentionMask CAUSAL = new AttentionMask(UNBOUNDED, 0);
-
-  private final long left;
-  private final long right;
-
-  private AttentionMask(long left, long right) {
-    this.left = Math.min(left, UNBOUNDED);
-    this.right = Math.min(right, UNBOUNDED);
-  }
-
-  /** Every query sees every key. */
+  /** Every query sees every key; the offset does not matter. */
   public static AttentionMask full() {
-    return FULL;
+    return BandMask.FULL;
   }
 
   /** A query sees the key it is aligned with and all keys before it. */
   public static AttentionMask causal() {
-    return CAUSAL;
+    return BandMask.CAUSAL;
   }
 
   /**
@@ -54,97 +39,218 @@ public final class AttentionMask implements Serializable {
       throw new IllegalArgumentException(
           "Invalid sliding window: left " + left + ", right " + right + " (expected >= 0)");
     }
-    return new AttentionMask(left, right);
+    return new BandMask(left, right);
   }
 
   /**
-   * Reads {@code full}, {@code causal} or {@code sliding-window:LEFT[,RIGHT]}, RIGHT being 0 where
-   * it is absent.
+   * A query sees the keys of a sliding window whose distance from its aligned position is a
+   * multiple of {@code step} (Longformer, Beltagy et al. 2020, arXiv:2004.05150).
    *
-   * @throws IllegalArgumentException for any other text
+   * @throws IllegalArgumentException if a side is negative or the step is less than 1
+   */
+  public static AttentionMask dilatedWindow(long left, long step, long right) {
+    if (left < 0 || right < 0 || step < 1) {
+      throw new IllegalArgumentException(
+          "Invalid dilated window: left %d, step %d, right %d (expected left, right >= 0, step >= 1)"
+              .formatted(left, step, right));
+    }
+    return step == 1 ? new BandMask(left, right) : new DilatedMask(left, step, right);
+  }
+
+  /**
+   * Prefix-LM: a query sees the first keys of its sequence, and all keys up to its aligned position
+   * (T5, Raffel et al. 2020, arXiv:1910.10683). The offset does not move the prefix.
+   *
+   * @param tokens length of the prefix in keys
+   */
+  public static AttentionMask prefix(long tokens) {
+    return new PrefixMask(checkTokens("prefix", tokens));
+  }
+
+  /**
+   * Documents packed in one sequence: a query sees the keys of the document that its aligned
+   * position lies in. Positions past the listed documents form a last one; an aligned position
+   * before 0 lies in none.
+   *
+   * @param lengths in tokens, in the order of the documents
+   */
+  public static AttentionMask documents(long... lengths) {
+    return new DocumentMask(lengths);
+  }
+
+  /**
+   * The first tokens of a sequence are global: they see all keys and are seen by all queries
+   * (Longformer, Beltagy et al. 2020, arXiv:2004.05150). A query is global where its aligned
+   * position is.
+   */
+  public static AttentionMask global(long tokens) {
+    return GlobalMask.first(checkTokens("global tokens", tokens));
+  }
+
+  /** As {@link #global}, of the tokens at these positions, in any order. */
+  public static AttentionMask globalPositions(long... positions) {
+    for (long position : positions) {
+      if (position < 0 || position >= Block.MAX_POSITION) {
+        throw new IllegalArgumentException(
+            "Invalid global position: " + position + " (expected 0 <= position < 2^60)");
+      }
+    }
+    return GlobalMask.at(positions);
+  }
+
+  /**
+   * Every query sees the first keys of its sequence (attention sinks, Xiao et al. 2023,
+   * arXiv:2309.17453); the offset does not matter.
+   */
+  public static AttentionMask sinks(long tokens) {
+    return new SinkMask(checkTokens("sinks", tokens));
+  }
+
+  /**
+   * Query blocks see the key blocks that a list pairs them with: a fixed pattern, or what top-k
+   * selection chose. The blocks are the mask's own, on a grid from position 0; the query block is
+   * that of the aligned position.
+   *
+   * @param blockTokens positions per block of the mask
+   * @param queryBlocks query block of each pair, in any order
+   * @param keyBlocks key block of each pair
+   */
+  public static AttentionMask blockSparse(long blockTokens, long[] queryBlocks, long[] keyBlocks) {
+    return new BlockSparseMask(blockTokens, queryBlocks, keyBlocks);
+  }
+
+  /**
+   * Query blocks see {@code count} key blocks each, drawn at random from their own and the earlier
+   * blocks: a pure function of the seed and the query block, that of the aligned position. Where
+   * there are no more than {@code count}, all of them.
+   *
+   * @param count at most 1024
+   * @param seed at least 0
+   * @param blockTokens positions per block of the mask, on a grid from position 0
+   */
+  public static AttentionMask randomBlocks(int count, long seed, long blockTokens) {
+    return new RandomBlockMask(count, seed, blockTokens, RandomBlockMask.OWN_AND_EARLIER);
+  }
+
+  /** As the other, but drawn from the key blocks 0 … keyBlocks − 1. */
+  public static AttentionMask randomBlocks(int count, long seed, long blockTokens, long keyBlocks) {
+    return new RandomBlockMask(count, seed, blockTokens, keyBlocks);
+  }
+
+  /**
+   * BigBird (Zaheer et al. 2020, arXiv:2007.14062): a window, the first tokens global, and random
+   * blocks.
+   *
+   * @param window keys seen on each side
+   * @param random of {@link #randomBlocks}
+   */
+  public static AttentionMask bigBird(long window, long global, AttentionMask random) {
+    return union(slidingWindow(window, window), global(global), random);
+  }
+
+  /**
+   * StreamingLLM (Xiao et al. 2023, arXiv:2309.17453): of the keys up to its own position, a query
+   * sees the first of the sequence and the {@code window} ones before it.
+   */
+  public static AttentionMask streaming(long sinks, long window) {
+    return intersection(causal(), union(sinks(sinks), slidingWindow(window, 0)));
+  }
+
+  /** A query sees the keys that it sees under any of the masks; there must be one. */
+  public static AttentionMask union(AttentionMask... masks) {
+    return CompositeMask.of(Operator.UNION, List.of(masks));
+  }
+
+  /** A query sees the keys that it sees under all of the masks; there must be one. */
+  public static AttentionMask intersection(AttentionMask... masks) {
+    return CompositeMask.of(Operator.INTERSECTION, List.of(masks));
+  }
+
+  private static long checkTokens(String what, long tokens) {
+    if (tokens < 0 || tokens > Block.MAX_POSITION) {
+      throw new IllegalArgumentException(
+          "Invalid " + what + ": " + tokens + " tokens (expected 0 to 2^60)");
+    }
+    return tokens;
+  }
+
+  /**
+   * Reads a mask; lists stand in the text.
+   *
+   * @see #parse(String, Function)
    */
   public static AttentionMask parse(String text) {
-    if (text.equals("full")) {
-      return FULL;
-    }
-    if (text.equals("causal")) {
-      return CAUSAL;
-    }
-    if (text.startsWith(WINDOW_PREFIX)) {
-      String[] sides = text.substring(WINDOW_PREFIX.length()).split(",", -1);
-      if (sides.length <= 2) {
-        long left = parseSide(text, "LEFT", sides[0]);
-        return slidingWindow(left, sides.length == 1 ? 0 : parseSide(text, "RIGHT", sides[1]));
-      }
-    }
-    throw new IllegalArgumentException(
-        "Invalid mask: '" + text + "' (expected full, causal or sliding-window:LEFT[,RIGHT])");
-  }
-
-  private static long parseSide(String text, String side, String value) {
-    // Not parseLong alone: it takes a sign and the digits of other scripts.
-    if (value.matches("[0-9]+")) {
-      try {
-        return Long.parseLong(value);
-      } catch (NumberFormatException e) {
-        // More digits than a long has.
-      }
-    }
-    throw new IllegalArgumentException(
-        "Invalid mask: '"
-            + text
-            + "' ("
-            + side
-            + " is '"
-            + value
-            + "', expected a whole number from 0 to "
-            + Long.MAX_VALUE
-            + ")");
-  }
-
-  /** What the mask leaves of a pair of blocks, from their corners alone. */
-  public Coverage coverage(Block query, Block key, long offset) {
-    if (query.sequence() != key.sequence()
-        || key.end() <= firstVisible(query.start(), offset)
-        || key.start() > lastVisible(query.end() - 1, offset)) {
-      return Coverage.EMPTY;
-    }
-    boolean full =
-        key.start() >= firstVisible(query.end() - 1, offset)
-            && key.end() - 1 <= lastVisible(query.start(), offset);
-    return full ? Coverage.FULL : Coverage.PARTIAL;
+    return parse(
+        text,
+        name -> {
+          throw new IllegalArgumentException(
+              "Cannot read the list @" + name + " (expected the list itself)");
+        });
   }
 
   /**
-   * The number of visible (query, key) pairs, in constant time. Either block may be a whole
-   * sequence.
+   * Reads one of
    *
-   * @throws ArithmeticException if the count up to the band's right edge exceeds a long
+   * <ul>
+   *   <li>{@code full}, {@code causal}, {@code sliding-window:LEFT[,RIGHT]}, {@code
+   *       dilated-window:LEFT,STEP[,RIGHT]}, {@code prefix:N}, {@code documents:LENGTH,…}, {@code
+   *       global:N}, {@code global-positions:POSITION,…}, {@code sinks:N}, {@code
+   *       block-sparse:SIZE,QUERY-KEY,…}, {@code random-blocks:COUNT,SEED[,SIZE[,BLOCKS]]}
+   *   <li>{@code bigbird:WINDOW,N,COUNT,SEED[,SIZE[,BLOCKS]]} for {@code
+   *       sliding-window:WINDOW,WINDOW | global:N | random-blocks:COUNT,SEED[,SIZE[,BLOCKS]]}
+   *   <li>{@code streaming:N,WINDOW} for {@code causal & (sinks:N | sliding-window:WINDOW)}
+   *   <li>{@code MASK | MASK} for the union, {@code MASK & MASK} for the intersection, which binds
+   *       tighter, and parentheses; spaces around any of them
+   * </ul>
+   *
+   * RIGHT is 0 where it is absent, SIZE 64 tokens; without BLOCKS random blocks are a query block's
+   * own or earlier ones.
+   *
+   * @param lists gives the text of the list that {@code @NAME} stands for: its elements separated
+   *     by commas, spaces or lines
+   * @throws IllegalArgumentException for any other text
    */
-  public long visiblePairs(Block query, Block key, long offset) {
-    if (query.sequence() != key.sequence()) {
-      return 0;
-    }
-    long queries = query.end() - query.start();
-    long keys = key.end() - key.start();
-    // Of the first query: key rows before its first visible one, and up to its last visible one.
-    long before = firstVisible(query.start(), offset) - key.start();
-    long upTo = lastVisible(query.start(), offset) + 1 - key.start();
-    return clampedSum(upTo, queries, keys) - clampedSum(before, queries, keys);
+  public static AttentionMask parse(String text, Function<String, String> lists) {
+    return new MaskParser(text, lists).parse();
   }
 
-  /** The sum of x clamped to [0, limit] over the integers x in [first, first + count). */
-  private static long clampedSum(long first, long count, long limit) {
-    long end = first + count;
-    long rampStart = clamp(first, limit);
-    long rampEnd = clamp(end, limit);
-    long ramp = rampEnd - rampStart;
-    // The sum over the ramp is ramp · ends / 2, and one of the two is even or the ramp is empty.
-    long ends = rampStart + rampEnd - 1;
-    long rising =
-        ramp % 2 == 0 ? Math.multiplyExact(ramp / 2, ends) : Math.multiplyExact(ramp, ends / 2);
-    long saturated = Math.max(0, end - Math.max(first, limit));
-    return Math.addExact(rising, Math.multiplyExact(saturated, limit));
+  /**
+   * What the mask leaves of a pair of blocks. Of unions and intersections EMPTY and FULL are true,
+   * but a PARTIAL pair may be either; of all others it is exact.
+   */
+  public final Coverage coverage(Block query, Block key, long offset) {
+    return query.sequence() == key.sequence()
+        ? coverage(Area.of(query, key, offset))
+        : Coverage.EMPTY;
+  }
+
+  /**
+   * The number of visible (query, key) pairs, exactly. Either block may be a whole sequence.
+   *
+   * @throws ArithmeticException if the count, or what it is computed from, exceeds a long
+   */
+  public final long visiblePairs(Block query, Block key, long offset) {
+    return query.sequence() == key.sequence() ? visiblePairs(Area.of(query, key, offset)) : 0;
+  }
+
+  /**
+   * The visible keys of each query as bits: bit j of word w of a row says that key row 64·w + j is
+   * seen. Bits beyond the keys are 0.
+   *
+   * @param words [query.tokens(), {@link #wordsPerRow}], written whole; a longer array keeps its
+   *     rest
+   */
+  public final void visible(Block query, Block key, long offset, long[] words) {
+    Area area = Area.of(query, key, offset);
+    Arrays.fill(words, 0, area.words(), 0);
+    if (query.sequence() == key.sequence()) {
+      show(area, words);
+    }
+  }
+
+  /** The number of words that hold a bit for each key. */
+  public static int wordsPerRow(Block key) {
+    return (int) (((long) key.tokens() + Long.SIZE - 1) / Long.SIZE);
   }
 
   /**
@@ -153,67 +259,44 @@ public final class AttentionMask implements Serializable {
    *
    * @param from written at [0, query.tokens())
    * @param to written at [0, query.tokens())
+   * @throws UnsupportedOperationException unless the mask is one interval per query by its kind
    */
   public void visibleKeys(Block query, Block key, long offset, int[] from, int[] to) {
-    int queries = query.tokens();
-    int keys = query.sequence() == key.sequence() ? key.tokens() : 0;
-    long before = firstVisible(query.start(), offset) - key.start();
-    long upTo = lastVisible(query.start(), offset) + 1 - key.start();
-    for (int row = 0; row < queries; row++) {
-      int first = (int) clamp(before + row, keys);
-      int end = (int) clamp(upTo + row, keys);
-      boolean empty = first == end;
-      from[row] = empty ? 0 : first;
-      to[row] = empty ? 0 : end;
-    }
+    throw new UnsupportedOperationException(
+        "Cannot give one interval of keys per query: mask '" + this + "'");
   }
 
   /** Whether rows see different numbers of keys by design: of every mask but {@link #full}. */
   public boolean unequalWork() {
-    return !equals(FULL);
+    return true;
   }
 
-  /** The position of the first key that a query sees; may lie before all keys. */
-  long firstVisible(long position, long offset) {
-    return aligned(position, offset) - left;
-  }
+  abstract Coverage coverage(Area area);
 
-  /** The position of the last key that a query sees; may lie beyond all keys. */
-  long lastVisible(long position, long offset) {
-    return aligned(position, offset) + right;
-  }
+  abstract long visiblePairs(Area area);
 
-  private static long aligned(long position, long offset) {
-    if (offset < -Block.MAX_POSITION || offset > Block.MAX_POSITION) {
-      throw new IllegalArgumentException(
-          "Invalid offset: " + offset + " (expected -2^60 <= offset <= 2^60)");
-    }
-    return position + offset;
-  }
+  /** Sets the bits of the visible pairs and keeps all others. */
+  abstract void show(Area area, long[] words);
 
-  private static long clamp(long value, long limit) {
-    return Math.max(0, Math.min(value, limit));
+  /** New words of an area. */
+  final long[] shown(Area area) {
+    long[] words = new long[area.words()];
+    show(area, words);
+    return words;
   }
 
   @Override
-  public boolean equals(Object other) {
-    return other instanceof AttentionMask mask && left == mask.left && right == mask.right;
+  public final boolean equals(Object other) {
+    return this == other
+        || (other instanceof AttentionMask mask && toString().equals(mask.toString()));
   }
 
   @Override
-  public int hashCode() {
-    return 31 * Long.hashCode(left) + Long.hashCode(right);
+  public final int hashCode() {
+    return toString().hashCode();
   }
 
-  /** The form that {@link #parse} accepts. */
+  /** The form that {@link #parse(String)} accepts. */
   @Override
-  public String toString() {
-    if (equals(FULL)) {
-      return "full";
-    }
-    if (equals(CAUSAL)) {
-      return "causal";
-    }
-    return WINDOW_PREFIX + left + (right == 0 ? "" : "," + right);
-  }
+  public abstract String toString();
 }

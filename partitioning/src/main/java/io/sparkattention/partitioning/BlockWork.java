@@ -3,8 +3,9 @@ package io.sparkattention.partitioning;
 import java.util.List;
 
 /**
- * The work of blocks for {@link BlockAssignment#ranks}, in visible (query, key) pairs: constant
- * time per block, since each meets the whole other side of its sequence at once.
+ * The work of blocks for {@link BlockAssignment#ranks}, in visible (query, key) pairs. Each block
+ * meets the whole other side of its sequence at once: constant time per block where the mask's
+ * count is a closed form.
  */
 public final class BlockWork {
 

@@ -3,9 +3,7 @@ package io.sparkattention.partitioning;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
-import java.util.Comparator;
 import java.util.List;
-import java.util.function.Predicate;
 
 /**
  * What a rank computes at which step of the ring (Ring Attention, Liu et al. 2023,
@@ -44,16 +42,15 @@ public final class RingSchedule {
     visiblePairs = new long[ringSize];
     BitSet[] visited = new BitSet[ringSize];
     Arrays.setAll(visited, rank -> new BitSet());
-    List<KeyBlock> keys = inGlobalOrder(keyRuns);
+    VisibleBlocks keys = new VisibleBlocks(mask, offsets, keyRuns);
     for (int i = 0; i < queryRanks.length; i++) {
-      Block query = queryBlocks.get(i);
       int rank = queryRanks[i];
-      long offset = offsets[query.sequence()];
-      for (KeyBlock key : visible(keys, mask, query, offset)) {
-        visited[rank].set(key.run);
-        visiblePairs[rank] =
-            Math.addExact(visiblePairs[rank], mask.visiblePairs(query, key.block, offset));
-      }
+      keys.forEach(
+          queryBlocks.get(i),
+          (run, pairs) -> {
+            visited[rank].set(run);
+            visiblePairs[rank] = Math.addExact(visiblePairs[rank], pairs);
+          });
     }
     runs = new int[ringSize][];
     steps = new int[ringSize][];
@@ -76,49 +73,6 @@ public final class RingSchedule {
             "Invalid " + what + ": " + owner + " (expected 0 <= owner < " + ringSize + ")");
       }
     }
-  }
-
-  /** A key block and the index of its run. */
-  private record KeyBlock(Block block, int run) {}
-
-  private static List<KeyBlock> inGlobalOrder(List<List<Block>> keyRuns) {
-    List<KeyBlock> keys = new ArrayList<>();
-    for (int run = 0; run < keyRuns.size(); run++) {
-      for (Block block : keyRuns.get(run)) {
-        keys.add(new KeyBlock(block, run));
-      }
-    }
-    keys.sort(
-        Comparator.comparingInt((KeyBlock key) -> key.block.sequence())
-            .thenComparingLong(key -> key.block.start()));
-    return keys;
-  }
-
-  /** The key blocks in which the query block sees a key: neighbours, since a mask is a band. */
-  private static List<KeyBlock> visible(
-      List<KeyBlock> keys, AttentionMask mask, Block query, long offset) {
-    int sequence = query.sequence();
-    long first = mask.firstVisible(query.start(), offset);
-    long last = mask.lastVisible(query.end() - 1, offset);
-    int from = countLeading(keys, sequence, key -> key.end() <= first);
-    int to = countLeading(keys, sequence, key -> key.start() <= last);
-    return keys.subList(from, to);
-  }
-
-  /** Binary search: the keys of earlier sequences, and the leading ones of this that satisfy. */
-  private static int countLeading(List<KeyBlock> keys, int sequence, Predicate<Block> leading) {
-    int low = 0;
-    int high = keys.size();
-    while (low < high) {
-      int middle = (low + high) >>> 1;
-      Block key = keys.get(middle).block;
-      if (key.sequence() < sequence || (key.sequence() == sequence && leading.test(key))) {
-        low = middle + 1;
-      } else {
-        high = middle;
-      }
-    }
-    return low;
   }
 
   /** The visited runs as (step, run), step in the upper half, in ascending order. */

@@ -2,12 +2,15 @@ package io.sparkattention.partitioning;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import org.junit.jupiter.api.Assertions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class BlockWorkTest {
 
@@ -53,5 +56,24 @@ class BlockWorkTest {
     AttentionMask causal = AttentionMask.causal();
     assertThat(BlockWork.queryWork(causal, new long[1], blocks, blocks)).containsExactly(3, 7, 11);
     assertThat(BlockWork.keyWork(causal, new long[1], blocks, blocks)).containsExactly(11, 7, 3);
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "causal & documents:50000,1,200000,333333",
+        "bigbird:192,64,3,7",
+        "bigbird:192,64,3,7,64,15625",
+        "causal & bigbird:192,64,3,7"
+      })
+  void countsAMillionTokensQuickly(String text) {
+    AttentionMask mask = AttentionMask.parse(text);
+    List<Block> blocks = new BlockGrid(2048).blocks(0, 0, 1_000_000);
+    Assertions.assertTimeout(
+        Duration.ofSeconds(4),
+        () ->
+            assertThat(Arrays.stream(BlockWork.queryWork(mask, new long[1], blocks, blocks)).sum())
+                .isEqualTo(
+                    Arrays.stream(BlockWork.keyWork(mask, new long[1], blocks, blocks)).sum()));
   }
 }

@@ -10,7 +10,9 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Random;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Assertions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -26,8 +28,10 @@ class RingScheduleTest {
   private static final List<Block> KEYS =
       joined(GRID.blocks(0, 0, 12), GRID.blocks(1, 0, 13), GRID.blocks(2, 0, 5));
 
-  static List<MaskOracle> masks() {
-    return MaskOracle.all();
+  static Stream<MaskOracle> masks() {
+    return Stream.concat(
+        MaskOracle.all().stream(),
+        IntStream.range(0, 20).mapToObj(seed -> MaskOracle.random(new Random(seed), 3, 12)));
   }
 
   @SafeVarargs
@@ -126,14 +130,13 @@ class RingScheduleTest {
     long pairs = 0;
     for (Block query : ring.queriesOf(rank)) {
       for (Block key : ring.keyRuns.get(run)) {
-        int[] from = new int[query.tokens()];
-        int[] to = new int[query.tokens()];
-        long offset = OFFSETS[query.sequence()];
-        ring.oracle.mask().visibleKeys(query, key, offset, from, to);
-        for (int row = 0; row < from.length; row++) {
-          for (int column = from[row]; column < to[row]; column++) {
-            computed[query.sequence()][(int) query.start() + row][(int) key.start() + column]++;
-            pairs++;
+        boolean[][] words = ring.oracle.words(query, key, OFFSETS[query.sequence()]);
+        for (int row = 0; row < words.length; row++) {
+          for (int column = 0; column < words[row].length; column++) {
+            if (words[row][column]) {
+              computed[query.sequence()][(int) query.start() + row][(int) key.start() + column]++;
+              pairs++;
+            }
           }
         }
       }
@@ -241,22 +244,40 @@ class RingScheduleTest {
   }
 
   @ParameterizedTest
-  @CsvSource({
-    "causal, 1, 1048576, 16", // 512 x 512 blocks
-    "causal, 100000, 500, 64", // one block each
-    "sliding-window:4096, 1, 100000000, 64" // 48,829 x 48,829 blocks, nearly all of them empty
-  })
-  void schedulesLargeInputsQuickly(String mask, int sequences, long tokens, int ringSize) {
+  @CsvSource(
+      delimiter = ';',
+      value = {
+        "causal; 1; 1048576; 1.01", // 512 x 512 blocks
+        "causal; 100000; 500; 1.01", // one block each
+        "sliding-window:4096; 1; 100000000; 1.01", // 48,829 x 48,829 blocks, nearly all empty
+        "dilated-window:65536,8; 1; 1000000; 1.02",
+        "documents:@thousands; 1; 1000000; 1.02",
+        "causal & documents:@thousands; 1; 1000000; 1.02",
+        "causal | global-positions:@thousands; 1; 1000000; 1.02",
+        "bigbird:192,64,3,7,64,15625; 1; 1000000; 1.5", // block 0 sees more than a rank's share
+        "causal & bigbird:192,64,3,7; 1; 1000000; 1.02",
+        "streaming:4,4096; 1; 10000000; 1.02"
+      })
+  void schedulesLargeInputsQuickly(String text, int sequences, long tokens, double skew) {
+    AttentionMask mask = AttentionMask.parse(text, RingScheduleTest::list);
     Assertions.assertTimeout(
-        Duration.ofSeconds(1),
+        Duration.ofSeconds(2),
         () -> {
           List<Block> blocks = new ArrayList<>();
           for (int sequence = 0; sequence < sequences; sequence++) {
             blocks.addAll(new BlockGrid(2048).blocks(sequence, 0, tokens));
           }
-          RingSchedule schedule = balanced(AttentionMask.parse(mask), sequences, blocks, ringSize);
-          assertThat(schedule.skewMaxOverMean()).isLessThan(1.01);
+          RingSchedule schedule = balanced(mask, sequences, blocks, 16);
+          assertThat(schedule.skewMaxOverMean()).isLessThan(skew);
         });
+  }
+
+  /** 1,000 numbers around 1,000: odd lengths, or neighbouring positions. */
+  private static String list(String name) {
+    assertThat(name).isEqualTo("thousands");
+    return IntStream.range(0, 1000)
+        .mapToObj(i -> Integer.toString(501 + i))
+        .collect(Collectors.joining("\n"));
   }
 
   private static RingSchedule balanced(
