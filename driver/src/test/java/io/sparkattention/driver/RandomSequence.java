@@ -116,10 +116,10 @@ record RandomSequence(
     for (Block q : grid.blocks(0, 0, queries)) {
       AttentionState state = new AttentionState(layout.numHeads(), q.tokens(), layout.valueDim());
       for (Block k : grid.blocks(0, 0, keys)) {
-        int[] from = new int[q.tokens()];
-        int[] to = new int[q.tokens()];
-        mask.visibleKeys(q, k, 0, from, to);
-        kernel.fold(pack(q), packKeyValues(k), new VisibleKeys(from, to), state);
+        int wordsPerRow = AttentionMask.wordsPerRow(k);
+        long[] words = new long[q.tokens() * wordsPerRow];
+        mask.visible(q, k, 0, words);
+        kernel.fold(pack(q), packKeyValues(k), VisibleKeys.ofBits(words, wordsPerRow), state);
       }
       for (int head = 0; head < layout.numHeads(); head++) {
         for (int row = 0; row < q.tokens(); row++) {

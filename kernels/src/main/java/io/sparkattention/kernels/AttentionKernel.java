@@ -29,7 +29,7 @@ public abstract class AttentionKernel {
    * with its length: with unit-normal inputs it was 2.0e-8 in the mean with 512 keys, 1.7e-8 with
    * 256 and 1.4e-8 with 128. Halving it costs just under 1 % of the time each time.
    */
-  static final int VALUE_KEYS = 128;
+  static final int VALUE_KEYS = 2 * KeyValueBlock.PANEL_KEYS;
 
   /** Virtual lanes of the row sums: the lanes of the widest vector, AVX-512. */
   static final int LANES = 16;
@@ -50,9 +50,6 @@ public abstract class AttentionKernel {
   /** Scores in log2 units stay below this, so that exponents are exact and far from overflow. */
   static final float MAX_SCORE = 1 << 22;
 
-  /** The reference of a row that has seen no key. */
-  private static final float NONE = Float.NEGATIVE_INFINITY;
-
   /** The kernel's name in logs and reports, for example {@code vector-512}. */
   public abstract String name();
 
@@ -61,7 +58,7 @@ public abstract class AttentionKernel {
    *
    * @param q [keyDim, 6] from {@code qOffset} on
    * @param k [panels, keyDim, 64] from {@code kOffset} on
-   * @param scores [6, SCORE_STRIDE]; row r is written from {@code r · SCORE_STRIDE} on
+   * @param scores [6, SCORE_STRIDE]; row r is written from {@code r · SCORE_STRIDE + first} on
    * @param maxima [6, 16]: scratch, whose first column receives the largest score of each row
    */
   abstract void scores(
@@ -72,30 +69,35 @@ public abstract class AttentionKernel {
       int panels,
       int keyDim,
       float[] scores,
+      int first,
       float[] maxima);
 
-  /** The largest of {@code count} scores (a multiple of 16) from {@code offset} on. */
-  abstract float max(float[] scores, int offset, int count);
+  /**
+   * Of 64 scores from {@code offset} on those whose bit is 0 become −∞. Returns the largest, which
+   * is −∞ if no bit is set.
+   */
+  abstract float mask(float[] scores, int offset, long word);
 
   /**
-   * Replaces the scores s of a strip by the weights p = 2^(−unit · (shift − s)) and adds them to
-   * the row sums: {@code sums[r, lane] = sums[r, lane] · rescale[r] + Σ p[r, lane + 16i]}. A weight
-   * below 2^-126.5 is exactly +0.
+   * Replaces some scores s of a strip by the weights p = 2^(−unit · (shift − s)) and adds them to
+   * the row sums: {@code sums[r, lane] += p[r, lane + 16i]}, one by one. A weight below 2^-126.5 is
+   * exactly +0.
    *
-   * @param scores [6, SCORE_STRIDE], of which {@code count} (a multiple of 16) of each row are used
+   * @param scores [6, SCORE_STRIDE], of which each row's {@code count} (a multiple of 16) from
+   *     {@code first} on are used
    * @param shift [6]: at least the largest score of the row; finite
    * @param unit log2 units of a score of 1, in [1, 2)
    * @param clamped whether differences may exceed {@link Exp2#NO_CLAMP} log2 units
-   * @param sums [6, 16] from {@code sumsOffset} on
+   * @param sums [6, 16]
    */
   abstract void weights(
       float[] scores,
+      int first,
       int count,
       float[] shift,
       float unit,
       boolean clamped,
-      float[] sums,
-      int sumsOffset);
+      float[] sums);
 
   /**
    * {@code output[r, c] += Σ_j weights[r, j] · v[j, c]} for one strip and one value panel, summed
@@ -159,7 +161,7 @@ public abstract class AttentionKernel {
         || state.heads() != layout.numHeads()
         || state.rows() != queries.rows()
         || state.valueDim() != layout.valueDim()
-        || visible.from().length < queries.rows()) {
+        || !visible.fits(queries.rows(), keys.keys())) {
       throw new IllegalArgumentException(
           "Cannot fold %s keys into the state of %s queries".formatted(keys.layout(), layout));
     }
@@ -167,7 +169,7 @@ public abstract class AttentionKernel {
     Runnable work =
         () -> {
           Leaf leaf = new Leaf(keys);
-          for (RowGroup group = groups.next(); group != null; group = groups.next()) {
+          for (RowGroups.Group group = groups.next(); group != null; group = groups.next()) {
             foldGroup(queries, keys, visible, group, leaf, state);
           }
         };
@@ -181,7 +183,7 @@ public abstract class AttentionKernel {
       QueryBlock queries,
       KeyValueBlock keys,
       VisibleKeys visible,
-      RowGroup group,
+      RowGroups.Group group,
       Leaf leaf,
       AttentionState state) {
     int head = group.head();
@@ -195,7 +197,7 @@ public abstract class AttentionKernel {
     }
     for (int row = group.from(); row < group.to(); row++) {
       int leafRow = row - group.from();
-      if (leaf.references[leafRow] != NONE) {
+      if (leaf.references[leafRow] != Leaf.NONE) {
         state.addLeaf(
             head,
             row,
@@ -218,225 +220,99 @@ public abstract class AttentionKernel {
       int inner,
       Leaf leaf,
       int leafRow) {
-    int innerEnd = Math.min(inner + INNER_KEYS, keys.keys());
-    leaf.clip(visible, row, Math.min(row + STRIP_ROWS, queries.rows()), inner, innerEnd);
-    if (leaf.first >= leaf.end) {
+    if (!leaf.look(visible, row, queries.rows(), inner, keys.keys())) {
       return;
     }
-    HeadLayout layout = queries.layout();
-    int keyValueHead = layout.keyValueHead(head);
-    int panels = QueryBlock.ceilDiv(leaf.end - leaf.first, PANEL_KEYS);
-    int count = panels * PANEL_KEYS;
-
-    scores(
-        queries.strips(),
-        queries.stripOffset(head, row),
-        leaf.panels.keys(),
-        leaf.panels.keyOffset(leaf.first),
-        panels,
-        layout.keyDim(),
-        leaf.scores,
-        leaf.maxima);
+    int keyValueHead = queries.layout().keyValueHead(head);
     float bound = queries.norms()[head] * keys.keyNorms()[keyValueHead] * queries.unit();
-    if (bound >= MAX_SCORE / 2) {
-      leaf.checkScores(head, row, queries.unit());
-    }
-    boolean masked = leaf.mask(count);
-    if (masked) {
-      for (int r = 0; r < STRIP_ROWS; r++) {
-        leaf.maxima[r * LANES] = max(leaf.scores, r * SCORE_STRIDE, count);
-      }
-    }
-    softmax(leaf, leafRow, count, queries.unit(), masked || 2 * bound >= Exp2.NO_CLAMP);
+    scores(queries, head, row, inner, leaf, bound >= MAX_SCORE / 2);
+    softmax(leaf, leafRow, queries.unit(), 2 * bound >= Exp2.NO_CLAMP);
+    addValues(leaf, leafRow, inner, keys.keys(), queries.layout().valueDim());
+  }
 
-    int used = Math.min(leaf.first + count, keys.keys()) - leaf.first;
-    // The sums begin at fixed keys: where the strip's first key is depends on its other rows.
-    int offset = leaf.first - inner;
-    for (int first = 0, next; first < used; first = next) {
-      next = Math.min((offset + first) / VALUE_KEYS * VALUE_KEYS + VALUE_KEYS - offset, used);
-      weightedValues(leaf, leafRow, first, next - first, layout.valueDim());
+  /** S = QKᵀ of the panels that the strip touches, −∞ where a row does not see a key; rowmax S. */
+  private void scores(
+      QueryBlock queries, int head, int row, int inner, Leaf leaf, boolean checked) {
+    Arrays.fill(leaf.shift, Leaf.NONE);
+    for (int p = leaf.nextTouched(0), end; p < Leaf.INNER_PANELS; p = leaf.nextTouched(end)) {
+      end = leaf.endOfRun(p);
+      scores(
+          queries.strips(),
+          queries.stripOffset(head, row),
+          leaf.panels.keys(),
+          leaf.panels.keyOffset(inner + p * PANEL_KEYS),
+          end - p,
+          queries.layout().keyDim(),
+          leaf.scores,
+          p * PANEL_KEYS,
+          leaf.maxima);
+      if (checked) {
+        leaf.checkScores(p, end, head, row, queries.unit());
+      }
+      for (int r = 0; r < STRIP_ROWS; r++) {
+        float max = leaf.seesWhole(p) ? leaf.maxima[r * LANES] : mask(leaf, r, p, end);
+        leaf.shift[r] = Math.max(leaf.shift[r], max);
+      }
     }
   }
 
-  /** O = O + PV of some keys, one value panel after the other. */
-  private void weightedValues(Leaf leaf, int leafRow, int first, int length, int valueDim) {
-    for (int column = 0; column < leaf.columns; column += KeyValueBlock.PANEL_COLUMNS) {
-      weightedValues(
-          leaf.scores,
-          first,
-          length,
-          leaf.panels.values(),
-          leaf.panels.valueOffset(leaf.first + first, column),
-          KeyValueBlock.panelWidth(valueDim, column),
-          leaf.output,
-          leafRow * leaf.columns + column,
-          leaf.columns);
+  /** Masks a row of the strip in panels [from, to) and returns the largest score left. */
+  private float mask(Leaf leaf, int r, int from, int to) {
+    float max = Leaf.NONE;
+    for (int p = from; p < to; p++) {
+      float some = mask(leaf.scores, r * SCORE_STRIDE + p * PANEL_KEYS, leaf.word(r, p));
+      max = Math.max(max, some);
     }
+    return max;
   }
 
   /** m = max(m, rowmax S), O and ℓ rescaled where m moved, and P = exp(S − m) with its row sums. */
-  private void softmax(Leaf leaf, int leafRow, int count, float unit, boolean clamped) {
+  private void softmax(Leaf leaf, int leafRow, float unit, boolean clamped) {
     for (int r = 0; r < STRIP_ROWS; r++) {
       float before = leaf.references[leafRow + r];
-      float m = Math.max(before, leaf.maxima[r * LANES]);
-      if (m != before && before != NONE) {
+      float m = Math.max(before, leaf.shift[r]);
+      if (m != before && before != Leaf.NONE) {
         leaf.rescale(leafRow + r, Exp2.weight(m - before, unit));
       }
       leaf.references[leafRow + r] = m;
-      leaf.shift[r] = m == NONE ? 0 : m;
+      leaf.shift[r] = m == Leaf.NONE ? 0 : m;
     }
-    weights(leaf.scores, count, leaf.shift, unit, clamped, leaf.sums, leafRow * LANES);
+    Arrays.fill(leaf.added, 0f);
+    for (int p = leaf.nextTouched(0), end; p < Leaf.INNER_PANELS; p = leaf.nextTouched(end)) {
+      end = leaf.endOfTouched(p);
+      boolean inPart = !leaf.seesWhole(p, end);
+      weights(
+          leaf.scores,
+          p * PANEL_KEYS,
+          (end - p) * PANEL_KEYS,
+          leaf.shift,
+          unit,
+          clamped || inPart,
+          leaf.added);
+    }
+    leaf.addSums(leafRow);
   }
 
-  /** Some rows of one head, from a strip's first row on. */
-  private record RowGroup(int head, int from, int to) {}
-
-  /**
-   * Deals out the rows of a fold, head by head: to one thread in order, so that an error is that of
-   * the first group that has one; to several the last rows first, which have the most work under a
-   * causal mask, and in smaller groups towards the end, so that none waits long for the last one.
-   */
-  private static final class RowGroups {
-    /** Rows of the smallest group that one thread of several gets; the last groups take 50 µs. */
-    private static final int LEAST_ROWS = 4 * STRIP_ROWS;
-
-    private final int heads;
-    private final int rows;
-    private final int threads;
-    private int head;
-
-    /** Rows of {@link #head} that were not dealt out. */
-    private int left;
-
-    RowGroups(int heads, int rows, int threads) {
-      this.heads = heads;
-      this.rows = rows;
-      this.threads = threads;
-      this.left = rows;
-    }
-
-    /** Null when all is dealt out. */
-    synchronized RowGroup next() {
-      if (left == 0) {
-        head++;
-        left = rows;
+  /** O = O + PV: sums of {@link #VALUE_KEYS} keys that begin at fixed ones, whatever is masked. */
+  private void addValues(Leaf leaf, int leafRow, int inner, int keys, int valueDim) {
+    for (int p = 0; p < Leaf.INNER_PANELS; p += 2) {
+      int from = (leaf.touches(p) ? p : p + 1) * PANEL_KEYS;
+      int to = Math.min((leaf.touches(p + 1) ? p + 2 : p + 1) * PANEL_KEYS, keys - inner);
+      if (from >= to) {
+        continue;
       }
-      if (head >= heads) {
-        return null;
+      for (int column = 0; column < leaf.columns; column += KeyValueBlock.PANEL_COLUMNS) {
+        weightedValues(
+            leaf.scores,
+            from,
+            to - from,
+            leaf.panels.values(),
+            leaf.panels.valueOffset(inner + from, column),
+            KeyValueBlock.panelWidth(valueDim, column),
+            leaf.output,
+            leafRow * leaf.columns + column,
+            leaf.columns);
       }
-      if (threads == 1) {
-        int from = rows - left;
-        int to = Math.min(from + GROUP_ROWS, rows);
-        left = rows - to;
-        return new RowGroup(head, from, to);
-      }
-      long all = (long) (heads - 1 - head) * rows + left;
-      int size = (int) Math.min(Math.max(all / (2L * threads), LEAST_ROWS), GROUP_ROWS);
-      int to = left;
-      left = Math.max(0, QueryBlock.ceilDiv(to - size, STRIP_ROWS) * STRIP_ROWS);
-      return new RowGroup(head, left, to);
-    }
-  }
-
-  /** Scratch of one fold: the leaves of a group of rows and the scores of a strip. */
-  private static final class Leaf {
-    final InnerPanels panels;
-    final int columns;
-    final float[] references = new float[GROUP_ROWS];
-    final float[] sums = new float[GROUP_ROWS * LANES];
-    final float[] output;
-    final float[] scores = new float[STRIP_ROWS * SCORE_STRIDE];
-    final float[] maxima = new float[STRIP_ROWS * LANES];
-    final float[] shift = new float[STRIP_ROWS];
-
-    /** Visible keys of the strip's rows, in rows of the key block; empty for padding rows. */
-    final int[] from = new int[STRIP_ROWS];
-
-    final int[] to = new int[STRIP_ROWS];
-
-    /** The strip's keys [first, end): the union of its rows' intervals, first on a panel. */
-    int first;
-
-    int end;
-
-    Leaf(KeyValueBlock keys) {
-      this.panels = new InnerPanels(keys);
-      this.columns = KeyValueBlock.paddedColumns(keys.layout().valueDim());
-      this.output = new float[GROUP_ROWS * columns];
-    }
-
-    /** Forgets the leaves of the group before, for {@code rows} rows and those that pad a strip. */
-    void clear(int rows) {
-      int padded = QueryBlock.ceilDiv(rows, STRIP_ROWS) * STRIP_ROWS;
-      Arrays.fill(references, 0, padded, NONE);
-      Arrays.fill(sums, 0, padded * LANES, 0f);
-      Arrays.fill(output, 0, padded * columns, 0f);
-    }
-
-    /** O = αO, ℓ = αℓ. Apart from PV, since a row's reference seldom moves. */
-    void rescale(int leafRow, float alpha) {
-      for (int i = leafRow * columns; i < (leafRow + 1) * columns; i++) {
-        output[i] *= alpha;
-      }
-      for (int i = leafRow * LANES; i < (leafRow + 1) * LANES; i++) {
-        sums[i] *= alpha;
-      }
-    }
-
-    /** Intersects the rows' visible keys with the inner block. */
-    void clip(VisibleKeys visible, int row, int rowEnd, int inner, int innerEnd) {
-      first = innerEnd;
-      end = inner;
-      for (int r = 0; r < STRIP_ROWS; r++) {
-        boolean real = row + r < rowEnd;
-        from[r] = real ? Math.max(visible.from()[row + r], inner) : innerEnd;
-        to[r] = real ? Math.min(visible.to()[row + r], innerEnd) : inner;
-        if (from[r] < to[r]) {
-          first = Math.min(first, from[r]);
-          end = Math.max(end, to[r]);
-        }
-      }
-      first = first / PANEL_KEYS * PANEL_KEYS;
-    }
-
-    /** Keys that a row does not see score −∞. Returns whether there are any. */
-    boolean mask(int count) {
-      boolean masked = false;
-      for (int r = 0; r < STRIP_ROWS; r++) {
-        if (from[r] == first && to[r] == first + count) {
-          continue;
-        }
-        masked = true;
-        int row = r * SCORE_STRIDE;
-        int visibleFrom = from[r] < to[r] ? from[r] - first : count;
-        int visibleTo = from[r] < to[r] ? to[r] - first : count;
-        Arrays.fill(scores, row, row + visibleFrom, Float.NEGATIVE_INFINITY);
-        Arrays.fill(scores, row + visibleTo, row + count, Float.NEGATIVE_INFINITY);
-      }
-      return masked;
-    }
-
-    void checkScores(int head, int row, float unit) {
-      for (int r = 0; r < STRIP_ROWS; r++) {
-        for (int key = from[r]; key < to[r]; key++) {
-          float score = scores[r * SCORE_STRIDE + key - first] * unit;
-          if (!(Math.abs(score) < MAX_SCORE)) {
-            throw new InvalidElementException(
-                "score", head, row + r, score, "finite and below 2^22 in log2 units");
-          }
-        }
-      }
-    }
-
-    /** The row sum: a fixed tree over the lanes. */
-    float denominator(int leafRow) {
-      int offset = leafRow * LANES;
-      for (int width = LANES / 2; width > 0; width /= 2) {
-        for (int lane = 0; lane < width; lane++) {
-          sums[offset + lane] += sums[offset + lane + width];
-        }
-      }
-      return sums[offset];
     }
   }
 }

@@ -75,18 +75,12 @@ final class InnerPanels {
       return;
     }
     int innerEnd = Math.min(inner + INNER_KEYS, block.keys());
-    int first = innerEnd;
-    int end = inner;
-    for (int row = group; row < groupEnd; row++) {
-      int from = Math.max(visible.from()[row], inner);
-      int to = Math.min(visible.to()[row], innerEnd);
-      if (from < to) {
-        first = Math.min(first, from);
-        end = Math.max(end, to);
-      }
-    }
-    firstKey = first / PANEL_KEYS * PANEL_KEYS;
-    int panels = QueryBlock.ceilDiv(Math.max(end - firstKey, 0), PANEL_KEYS);
+    int first = inner / PANEL_KEYS;
+    int count = QueryBlock.ceilDiv(innerEnd - inner, PANEL_KEYS);
+    int touched = visible.touched(group, groupEnd - group, first, count, block.keys());
+    int before = touched == 0 ? 0 : Integer.numberOfTrailingZeros(touched);
+    int panels = Integer.SIZE - Integer.numberOfLeadingZeros(touched) - before;
+    firstKey = (first + before) * PANEL_KEYS;
     unpackKeys(kernel, keyValueHead, panels * PANEL_KEYS);
     unpackValues(kernel, keyValueHead, Math.min(panels * PANEL_KEYS, innerEnd - firstKey));
   }

@@ -82,7 +82,7 @@ record KernelTrial(String name, double gflops, double allocated) {
     int[] to = new int[queries.rows()];
     // Causal, so that masked strips are compiled too.
     Arrays.setAll(to, row -> keys.keys() - queries.rows() + row + 1);
-    kernel.fold(queries, keys, new VisibleKeys(from, to), state);
+    kernel.fold(queries, keys, VisibleKeys.ofIntervals(from, to), state);
     return state;
   }
 

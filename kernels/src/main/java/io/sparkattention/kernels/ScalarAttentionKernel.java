@@ -21,11 +21,12 @@ public final class ScalarAttentionKernel extends AttentionKernel {
       int panels,
       int keyDim,
       float[] scores,
+      int first,
       float[] maxima) {
     for (int panel = 0; panel < panels; panel++) {
       int kPanel = kOffset + panel * keyDim * PANEL_KEYS;
       for (int r = 0; r < STRIP_ROWS; r++) {
-        int target = r * SCORE_STRIDE + panel * PANEL_KEYS;
+        int target = r * SCORE_STRIDE + first + panel * PANEL_KEYS;
         Arrays.fill(scores, target, target + PANEL_KEYS, 0f);
         for (int d = 0; d < keyDim; d++) {
           float x = q[qOffset + d * STRIP_ROWS + r];
@@ -37,12 +38,11 @@ public final class ScalarAttentionKernel extends AttentionKernel {
       }
     }
     for (int r = 0; r < STRIP_ROWS; r++) {
-      maxima[r * LANES] = max(scores, r * SCORE_STRIDE, panels * PANEL_KEYS);
+      maxima[r * LANES] = max(scores, r * SCORE_STRIDE + first, panels * PANEL_KEYS);
     }
   }
 
-  @Override
-  float max(float[] scores, int offset, int count) {
+  private static float max(float[] scores, int offset, int count) {
     float max = Float.NEGATIVE_INFINITY;
     for (int j = offset; j < offset + count; j++) {
       max = Math.max(max, scores[j]);
@@ -51,26 +51,30 @@ public final class ScalarAttentionKernel extends AttentionKernel {
   }
 
   @Override
+  float mask(float[] scores, int offset, long word) {
+    for (int j = 0; j < PANEL_KEYS; j++) {
+      if ((word >>> j & 1) == 0) {
+        scores[offset + j] = Float.NEGATIVE_INFINITY;
+      }
+    }
+    return max(scores, offset, PANEL_KEYS);
+  }
+
+  @Override
   void weights(
       float[] scores,
+      int first,
       int count,
       float[] shift,
       float unit,
       boolean clamped,
-      float[] sums,
-      int sumsOffset) {
-    float[] added = new float[LANES];
+      float[] sums) {
     for (int r = 0; r < STRIP_ROWS; r++) {
-      Arrays.fill(added, 0f);
-      int row = r * SCORE_STRIDE;
+      int row = r * SCORE_STRIDE + first;
       for (int j = 0; j < count; j++) {
         float weight = Exp2.weight(shift[r] - scores[row + j], unit);
         scores[row + j] = weight;
-        added[j % LANES] += weight;
-      }
-      int sum = sumsOffset + r * LANES;
-      for (int lane = 0; lane < LANES; lane++) {
-        sums[sum + lane] += added[lane];
+        sums[r * LANES + j % LANES] += weight;
       }
     }
   }

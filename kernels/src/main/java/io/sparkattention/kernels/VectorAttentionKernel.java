@@ -1,6 +1,7 @@
 package io.sparkattention.kernels;
 
 import java.util.Arrays;
+import java.util.stream.IntStream;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
@@ -22,6 +23,9 @@ public final class VectorAttentionKernel extends AttentionKernel {
       VectorSpecies.of(short.class, VectorShape.forBitSize(FLOATS.vectorBitSize() / 2));
 
   private static final int L = FLOATS.length();
+
+  /** By how much lane i is shifted for bit i to become the sign. */
+  private static final int[] TO_SIGN = IntStream.range(0, L).map(i -> 31 - i).toArray();
 
   /**
    * Whether the CPU has 32 vector registers, as with AVX-512, and not 16. The micro-kernels hold 6
@@ -63,7 +67,8 @@ public final class VectorAttentionKernel extends AttentionKernel {
       FloatVector b = FloatVector.broadcast(FLOATS, 0.5f);
       IntVector n = a.fma(b, b).add(a).sub(b).reinterpretAsInts();
       n = n.min(IntVector.broadcast(INTS, 127)).max(IntVector.broadcast(INTS, 0));
-      n = n.add(n.lanewise(VectorOperators.LSHL, 1));
+      n = n.add(n.lanewise(VectorOperators.LSHL, 1)).lanewise(VectorOperators.XOR, n).and(n);
+      n = n.lanewise(VectorOperators.LSHL, n).lanewise(VectorOperators.ASHR, 31);
       x[0] = n.reduceLanes(VectorOperators.MAX) & n.reduceLanes(VectorOperators.MIN) & 1;
       n.reinterpretAsFloats().intoArray(x, L);
     }
@@ -92,12 +97,13 @@ public final class VectorAttentionKernel extends AttentionKernel {
       int panels,
       int keyDim,
       float[] scores,
+      int first,
       float[] maxima) {
     Arrays.fill(maxima, Float.NEGATIVE_INFINITY);
     int panelFloats = keyDim * PANEL_KEYS;
     for (int panel = 0; panel < panels; panel++) {
       int source = kOffset + panel * panelFloats;
-      int target = panel * PANEL_KEYS;
+      int target = first + panel * PANEL_KEYS;
       for (int c = 0; c < PANEL_KEYS; c += WIDE ? 4 * L : 2 * L) {
         if (WIDE) {
           scores6x4(q, qOffset, k, source + c, keyDim, scores, target + c, maxima);
@@ -110,7 +116,7 @@ public final class VectorAttentionKernel extends AttentionKernel {
       IntVector lanes = FloatVector.fromArray(FLOATS, maxima, r * LANES).reinterpretAsInts();
       int bits = lanes.reduceLanes(VectorOperators.MAX);
       if (bits < 0) {
-        bits = maxOfNegative(scores, r * SCORE_STRIDE, panels * PANEL_KEYS);
+        bits = maxOfNegative(scores, r * SCORE_STRIDE + first, panels * PANEL_KEYS);
       }
       maxima[r * LANES] = Float.intBitsToFloat(bits);
     }
@@ -328,16 +334,6 @@ public final class VectorAttentionKernel extends AttentionKernel {
    * FloatVector.max} costs several for the sake of NaN and −0: right as it is if any score has a
    * clear sign; if all are negative their order as integers is the reverse.
    */
-  @Override
-  float max(float[] scores, int offset, int count) {
-    IntVector max = IntVector.broadcast(INTS, Integer.MIN_VALUE);
-    for (int j = offset; j < offset + count; j += L) {
-      max = max.max(FloatVector.fromArray(FLOATS, scores, j).reinterpretAsInts());
-    }
-    int bits = max.reduceLanes(VectorOperators.MAX);
-    return Float.intBitsToFloat(bits >= 0 ? bits : maxOfNegative(scores, offset, count));
-  }
-
   private static int maxOfNegative(float[] scores, int offset, int count) {
     IntVector min = IntVector.broadcast(INTS, -1);
     for (int j = offset; j < offset + count; j += L) {
@@ -346,35 +342,57 @@ public final class VectorAttentionKernel extends AttentionKernel {
     return min.reduceLanes(VectorOperators.MIN);
   }
 
+  /** The bit of each key goes to the sign of its lane and from there to all bits. */
+  @Override
+  float mask(float[] scores, int offset, long word) {
+    IntVector toSign = IntVector.fromArray(INTS, TO_SIGN, 0);
+    IntVector hidden = IntVector.broadcast(INTS, Float.floatToRawIntBits(Float.NEGATIVE_INFINITY));
+    IntVector max = hidden;
+    IntVector min = IntVector.broadcast(INTS, -1);
+    for (int j = 0; j < PANEL_KEYS; j += L) {
+      IntVector seen = IntVector.broadcast(INTS, (int) (word >>> j));
+      seen = seen.lanewise(VectorOperators.LSHL, toSign).lanewise(VectorOperators.ASHR, 31);
+      IntVector s = FloatVector.fromArray(FLOATS, scores, offset + j).reinterpretAsInts();
+      s = s.lanewise(VectorOperators.XOR, hidden).and(seen);
+      s = s.lanewise(VectorOperators.XOR, hidden);
+      s.reinterpretAsFloats().intoArray(scores, offset + j);
+      max = max.max(s);
+      min = min.min(s);
+    }
+    int bits = max.reduceLanes(VectorOperators.MAX);
+    return Float.intBitsToFloat(bits >= 0 ? bits : min.reduceLanes(VectorOperators.MIN));
+  }
+
   /** P = 2^(unit · (S − m)) and its row sums; one pass over a row for each vector of its lanes. */
   @Override
   void weights(
       float[] scores,
+      int first,
       int count,
       float[] shift,
       float unit,
       boolean clamped,
-      float[] sums,
-      int sumsOffset) {
+      float[] sums) {
     if (clamped) {
-      clampedWeights(scores, count, shift, unit, sums, sumsOffset);
+      clampedWeights(scores, first, count, shift, unit, sums);
     } else {
-      unclampedWeights(scores, count, shift, unit, sums, sumsOffset);
+      unclampedWeights(scores, first, count, shift, unit, sums);
     }
   }
 
   /** Two of fourteen operations less than with the clamp, and 8 % of the softmax's time. */
   private static void unclampedWeights(
-      float[] scores, int count, float[] shift, float unit, float[] sums, int sumsOffset) {
+      float[] scores, int first, int count, float[] shift, float unit, float[] sums) {
     FloatVector minusUnit = FloatVector.broadcast(FLOATS, -unit);
     FloatVector magic = FloatVector.broadcast(FLOATS, Exp2.MAGIC);
     FloatVector one = FloatVector.broadcast(FLOATS, 1f);
     for (int r = 0; r < ROWS; r++) {
       FloatVector m = FloatVector.broadcast(FLOATS, shift[r]);
       for (int lane = 0; lane < LANES; lane += L) {
-        FloatVector sum = FloatVector.zero(FLOATS);
-        int end = r * SCORE_STRIDE + count;
-        for (int j = r * SCORE_STRIDE + lane; j < end; j += LANES) {
+        int target = r * LANES + lane;
+        FloatVector sum = FloatVector.fromArray(FLOATS, sums, target);
+        int row = r * SCORE_STRIDE + first;
+        for (int j = row + lane; j < row + count; j += LANES) {
           FloatVector u = m.sub(FloatVector.fromArray(FLOATS, scores, j));
           FloatVector z = u.fma(minusUnit, magic);
           FloatVector f = u.fma(minusUnit, magic.sub(z));
@@ -388,14 +406,13 @@ public final class VectorAttentionKernel extends AttentionKernel {
           p.intoArray(scores, j);
           sum = sum.add(p);
         }
-        int target = sumsOffset + r * LANES + lane;
-        FloatVector.fromArray(FLOATS, sums, target).add(sum).intoArray(sums, target);
+        sum.intoArray(sums, target);
       }
     }
   }
 
   private static void clampedWeights(
-      float[] scores, int count, float[] shift, float unit, float[] sums, int sumsOffset) {
+      float[] scores, int first, int count, float[] shift, float unit, float[] sums) {
     FloatVector minusUnit = FloatVector.broadcast(FLOATS, -unit);
     FloatVector magic = FloatVector.broadcast(FLOATS, Exp2.MAGIC);
     FloatVector one = FloatVector.broadcast(FLOATS, 1f);
@@ -405,9 +422,10 @@ public final class VectorAttentionKernel extends AttentionKernel {
     for (int r = 0; r < ROWS; r++) {
       FloatVector m = FloatVector.broadcast(FLOATS, shift[r]);
       for (int lane = 0; lane < LANES; lane += L) {
-        FloatVector sum = FloatVector.zero(FLOATS);
-        int end = r * SCORE_STRIDE + count;
-        for (int j = r * SCORE_STRIDE + lane; j < end; j += LANES) {
+        int target = r * LANES + lane;
+        FloatVector sum = FloatVector.fromArray(FLOATS, sums, target);
+        int row = r * SCORE_STRIDE + first;
+        for (int j = row + lane; j < row + count; j += LANES) {
           FloatVector u = m.sub(FloatVector.fromArray(FLOATS, scores, j));
           u = u.reinterpretAsInts().min(clamp).reinterpretAsFloats();
           FloatVector z = u.fma(minusUnit, magic);
@@ -423,8 +441,7 @@ public final class VectorAttentionKernel extends AttentionKernel {
           p.intoArray(scores, j);
           sum = sum.add(p);
         }
-        int target = sumsOffset + r * LANES + lane;
-        FloatVector.fromArray(FLOATS, sums, target).add(sum).intoArray(sums, target);
+        sum.intoArray(sums, target);
       }
     }
   }

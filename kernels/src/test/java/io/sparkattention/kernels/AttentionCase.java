@@ -99,7 +99,7 @@ public final class AttentionCase {
       to[r] = (int) Math.min(Math.max(aligned + right + 1, start), end) - start;
       to[r] = Math.max(from[r], to[r]);
     }
-    return new VisibleKeys(from, to);
+    return VisibleKeys.ofIntervals(from, to);
   }
 
   /** The state of all queries after all key blocks of {@code blockKeys} keys, in order. */

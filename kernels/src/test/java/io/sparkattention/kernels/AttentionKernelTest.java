@@ -173,6 +173,104 @@ class AttentionKernelTest {
     }
   }
 
+  /**
+   * Any form of the same visible keys gives the same bits; on one row or many, whole or in part.
+   */
+  @ParameterizedTest
+  @MethodSource("shapes")
+  void intervalsAndBitsGiveTheSameBits(
+      int heads,
+      int kvHeads,
+      int keyDim,
+      int valueDim,
+      int queries,
+      int keys,
+      int block,
+      int offset,
+      int left,
+      int right) {
+    HeadLayout layout = new HeadLayout(heads, kvHeads, keyDim, valueDim);
+    AttentionCase c = new AttentionCase(layout, queries, keys, 27);
+    for (ElementType type : ElementType.values()) {
+      AttentionState state = new AttentionState(heads, queries, valueDim);
+      for (int start = 0; start < keys; start += block) {
+        int end = Math.min(start + block, keys);
+        VisibleKeys band = AttentionCase.band(0, queries, start, end, offset, left, right);
+        int blockKeys = end - start;
+        int words = QueryBlock.ceilDiv(blockKeys, 64);
+        long[] bits = new long[queries * words];
+        Arrays.setAll(bits, i -> band.word(i / words, i % words, blockKeys));
+        VECTOR.fold(
+            c.queryBlock(0, queries),
+            c.keyValueBlock(start, end, type),
+            VisibleKeys.ofBits(bits, words),
+            state);
+      }
+      assertThat(AttentionCase.finish(state))
+          .containsExactly(
+              AttentionCase.finish(c.attend(VECTOR, type, block, offset, left, right)));
+    }
+  }
+
+  /** Any set of pairs: sparse and dense, whole panels seen by nobody and by everybody. */
+  @Test
+  void anySetOfVisibleKeysIsRight() {
+    for (int round = 0; round < 24; round++) {
+      long seed = 20261125L + round;
+      Random random = new Random(seed);
+      int queries = 1 + random.nextInt(40);
+      int keys = 1 + random.nextInt(1300);
+      AttentionCase c = new AttentionCase(new HeadLayout(2, 1, 8, 20), queries, keys, seed);
+      int words = QueryBlock.ceilDiv(keys, 64);
+      long[] bits = new long[queries * words];
+      for (int w = 0; w < words; w++) {
+        int kind = random.nextInt(4);
+        for (int row = 0; row < queries; row++) {
+          long any = random.nextLong();
+          bits[row * words + w] = kind == 0 ? 0 : kind == 1 ? -1 : any;
+        }
+      }
+      VisibleKeys visible = VisibleKeys.ofBits(bits, words);
+      float[] found = null;
+      for (AttentionKernel kernel : List.of(VECTOR, SCALAR)) {
+        AttentionState state = new AttentionState(2, queries, 20);
+        kernel.fold(c.queryBlock(0, queries), c.keyValueBlock(0, keys), visible, state);
+        float[] finished = AttentionCase.finish(state);
+        assertThat(found == null ? finished : found).as("seed %d", seed).containsExactly(finished);
+        found = finished;
+      }
+      ReferenceAttention.Result expected =
+          ReferenceAttention.attend(
+              c.layout,
+              c.query,
+              c.key,
+              c.value,
+              c.scale,
+              (i, j) -> (bits[i * words + j / 64] >>> j & 1) != 0);
+      assertWithinBound(c, found, expected);
+    }
+  }
+
+  @Test
+  void refusesVisibleKeysOfOtherBlocks() {
+    AttentionCase c = new AttentionCase(new HeadLayout(1, 1, 4, 4), 3, 70, 28);
+    for (VisibleKeys visible :
+        List.of(
+            VisibleKeys.ofBits(new long[3], 1),
+            VisibleKeys.ofBits(new long[5], 2),
+            VisibleKeys.ofIntervals(new int[2], new int[3]))) {
+      assertThatThrownBy(
+              () ->
+                  VECTOR.fold(
+                      c.queryBlock(0, 3),
+                      c.keyValueBlock(0, 70),
+                      visible,
+                      new AttentionState(1, 3, 4)))
+          .isInstanceOf(IllegalArgumentException.class)
+          .hasMessageStartingWith("Cannot fold");
+    }
+  }
+
   @Test
   void keysThatNobodySeesDoNotMatter() {
     HeadLayout layout = new HeadLayout(1, 1, 16, 16);

@@ -254,16 +254,16 @@ public abstract sealed class AttentionMask implements Serializable
   }
 
   /**
-   * The visible keys of each query as intervals of local rows: query row r sees the key rows
-   * [from[r], to[r]); one that sees none gets [0, 0).
+   * The visible keys of each query as one interval of local rows, where the mask's kind is one:
+   * query row r sees the key rows [from[r], to[r]); one that sees none gets [0, 0). Shorter than
+   * {@link #visible}, which every mask has.
    *
    * @param from written at [0, query.tokens())
    * @param to written at [0, query.tokens())
-   * @throws UnsupportedOperationException unless the mask is one interval per query by its kind
+   * @return false, with nothing written, where queries may see more than one interval
    */
-  public void visibleKeys(Block query, Block key, long offset, int[] from, int[] to) {
-    throw new UnsupportedOperationException(
-        "Cannot give one interval of keys per query: mask '" + this + "'");
+  public boolean intervals(Block query, Block key, long offset, int[] from, int[] to) {
+    return false;
   }
 
   /** Whether rows see different numbers of keys by design: of every mask but {@link #full}. */

@@ -37,7 +37,7 @@ abstract sealed class IntervalMask extends AttentionMask
   }
 
   @Override
-  public final void visibleKeys(Block query, Block key, long offset, int[] from, int[] to) {
+  public final boolean intervals(Block query, Block key, long offset, int[] from, int[] to) {
     Area area = Area.of(query, key, offset);
     int queries = query.tokens();
     for (int row = 0; row < queries; row++) {
@@ -48,5 +48,6 @@ abstract sealed class IntervalMask extends AttentionMask
       from[row] = empty ? 0 : first;
       to[row] = empty ? 0 : end;
     }
+    return true;
   }
 }

@@ -80,12 +80,18 @@ final class PairFold implements Serializable {
 
   private VisibleKeys visibleKeys(Coverage coverage, Block queries, Block keys) {
     if (coverage == Coverage.FULL) {
-      return VisibleKeys.all(queries.tokens(), keys.tokens());
+      return VisibleKeys.all();
     }
+    long offset = offsets[queries.sequence()];
     int[] from = new int[queries.tokens()];
     int[] to = new int[queries.tokens()];
-    mask.visibleKeys(queries, keys, offsets[queries.sequence()], from, to);
-    return new VisibleKeys(from, to);
+    if (mask.intervals(queries, keys, offset, from, to)) {
+      return VisibleKeys.ofIntervals(from, to);
+    }
+    int wordsPerRow = AttentionMask.wordsPerRow(keys);
+    long[] words = new long[Math.multiplyExact(queries.tokens(), wordsPerRow)];
+    mask.visible(queries, keys, offset, words);
+    return VisibleKeys.ofBits(words, wordsPerRow);
   }
 
   private AttentionKernel kernel() {

@@ -90,7 +90,7 @@ class VersionedSerializerTest {
 
   private static AttentionState state(QueryBlock queries, KeyValueBlock keyValues) {
     AttentionState state = new AttentionState(4, queries.rows(), 40);
-    VisibleKeys all = VisibleKeys.all(queries.rows(), keyValues.keys());
+    VisibleKeys all = VisibleKeys.all();
     AttentionKernels.auto().kernel().fold(queries, keyValues, all, state);
     return state;
   }

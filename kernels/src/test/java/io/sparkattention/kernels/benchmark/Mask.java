@@ -24,7 +24,10 @@ record Mask(String name, int left, int right) {
   }
 
   VisibleKeys visible(int queryStart, int queryEnd, int start, int end) {
-    return AttentionCase.band(queryStart, queryEnd, start, end, 0, left, right);
+    boolean all = queryEnd - 1 - left <= start && queryStart + right >= end - 1;
+    return all
+        ? VisibleKeys.all()
+        : AttentionCase.band(queryStart, queryEnd, start, end, 0, left, right);
   }
 
   /** Pairs of a query and a key that it sees. */
