@@ -5,6 +5,7 @@ import java.io.Serializable;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.Function;
+import java.util.stream.Collectors;
 
 /**
  * Which keys a query sees, the same for all heads. The offset aligns queries with keys (see {@link
@@ -16,6 +17,9 @@ import java.util.function.Function;
  */
 public abstract sealed class AttentionMask implements Serializable
     permits IntervalMask, DilatedMask, GlobalMask, BlockMask, CompositeMask {
+
+  /** More than the arguments of a kind that takes no list. */
+  private static final int SUMMARISED = 8;
 
   /** Every query sees every key; the offset does not matter. */
   public static AttentionMask full() {
@@ -208,7 +212,7 @@ public abstract sealed class AttentionMask implements Serializable
    *
    * @param lists gives the text of the list that {@code @NAME} stands for: its elements separated
    *     by commas, spaces or lines
-   * @throws IllegalArgumentException for any other text
+   * @throws InvalidMaskException for any other text
    */
   public static AttentionMask parse(String text, Function<String, String> lists) {
     return new MaskParser(text, lists).parse();
@@ -271,6 +275,16 @@ public abstract sealed class AttentionMask implements Serializable
     return true;
   }
 
+  /**
+   * One past the last position at which something begins that the mask names: a listed document,
+   * position or block, or the last block that random ones are drawn from. A sequence that ends
+   * before it is not the one that the mask was written for. 0 where the mask names nothing so;
+   * widths and the first N tokens may exceed a sequence.
+   */
+  public long namedEnd() {
+    return 0;
+  }
+
   abstract Coverage coverage(Area area);
 
   abstract long visiblePairs(Area area);
@@ -294,6 +308,26 @@ public abstract sealed class AttentionMask implements Serializable
   @Override
   public final int hashCode() {
     return toString().hashCode();
+  }
+
+  /** For a line that people read: the text, of long lists the beginning and how many more. */
+  public final String summary() {
+    return Arrays.stream(toString().split(" "))
+        .map(AttentionMask::summary)
+        .collect(Collectors.joining(" "));
+  }
+
+  private static String summary(String term) {
+    String[] elements = term.split(",");
+    if (elements.length <= SUMMARISED) {
+      return term;
+    }
+    int closing = term.indexOf(')');
+    return String.join(",", Arrays.copyOf(elements, SUMMARISED))
+        + ",… "
+        + (elements.length - SUMMARISED)
+        + " more"
+        + (closing < 0 ? "" : term.substring(closing));
   }
 
   /** The form that {@link #parse(String)} accepts. */

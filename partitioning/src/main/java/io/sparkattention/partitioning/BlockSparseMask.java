@@ -54,6 +54,15 @@ final class BlockSparseMask extends BlockMask {
   }
 
   @Override
+  public long namedEnd() {
+    long last = queryBlocks[queryBlocks.length - 1];
+    for (long[] keys : keyBlocks) {
+      last = Math.max(last, keys[keys.length - 1]);
+    }
+    return last * blockTokens + 1;
+  }
+
+  @Override
   long nextQueryBlock(long from) {
     int found = Arrays.binarySearch(queryBlocks, from);
     int row = found >= 0 ? found : -found - 1;

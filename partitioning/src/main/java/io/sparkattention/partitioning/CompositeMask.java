@@ -58,6 +58,11 @@ final class CompositeMask extends AttentionMask {
     return parts.size() == 1 ? parts.get(0) : new CompositeMask(operator, List.copyOf(parts));
   }
 
+  @Override
+  public long namedEnd() {
+    return parts.stream().mapToLong(AttentionMask::namedEnd).max().orElse(0);
+  }
+
   /** PARTIAL where no part decides alone, although the parts may complete each other. */
   @Override
   Coverage coverage(Area area) {

@@ -48,6 +48,11 @@ final class DocumentMask extends IntervalMask {
     return query < 0 ? -1 : starts[document(query) + 1] - 1;
   }
 
+  @Override
+  public long namedEnd() {
+    return starts[starts.length - 3] + 1;
+  }
+
   /** Document by document. */
   @Override
   long visiblePairs(Area area) {

@@ -64,6 +64,16 @@ final class GlobalMask extends AttentionMask {
     return countBefore(to) - countBefore(from);
   }
 
+  /** Whether these are the first tokens, which are a number, not a list. */
+  private boolean areFirst() {
+    return starts.length == 0 || (starts.length == 1 && starts[0] == 0);
+  }
+
+  @Override
+  public long namedEnd() {
+    return areFirst() ? 0 : ends[ends.length - 1];
+  }
+
   @Override
   Coverage coverage(Area area) {
     long queries = count(area.queryFrom(), area.queryTo());
@@ -105,7 +115,7 @@ final class GlobalMask extends AttentionMask {
 
   @Override
   public String toString() {
-    if (starts.length == 0 || (starts.length == 1 && starts[0] == 0)) {
+    if (areFirst()) {
       return "global:" + (starts.length == 0 ? 0 : ends[0]);
     }
     StringJoiner text = new StringJoiner(",", "global-positions:", "");

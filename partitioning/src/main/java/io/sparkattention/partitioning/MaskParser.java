@@ -162,14 +162,14 @@ final class MaskParser {
     }
   }
 
-  private IllegalArgumentException unexpected(String expected) {
+  private InvalidMaskException unexpected(String expected) {
     String found =
         position < text.length() ? "'" + text.charAt(position) + "'" : "the end of the text";
     return invalid(found + " at " + (position + 1) + ", expected " + expected);
   }
 
-  private IllegalArgumentException invalid(String reason) {
-    return new IllegalArgumentException("Invalid mask: '" + quoted(text) + "' (" + reason + ")");
+  private InvalidMaskException invalid(String reason) {
+    return new InvalidMaskException(quoted(text), reason);
   }
 
   /** Lists may have millions of elements, a message has one line. */

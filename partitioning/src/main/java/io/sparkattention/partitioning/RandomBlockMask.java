@@ -51,6 +51,11 @@ final class RandomBlockMask extends BlockMask {
   }
 
   @Override
+  public long namedEnd() {
+    return keyBlocks == OWN_AND_EARLIER ? 0 : (keyBlocks - 1) * blockTokens + 1;
+  }
+
+  @Override
   long nextQueryBlock(long from) {
     return Math.max(0, from);
   }

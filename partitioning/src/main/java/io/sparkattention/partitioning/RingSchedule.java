@@ -3,7 +3,9 @@ package io.sparkattention.partitioning;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Map;
 
 /**
  * What a rank computes at which step of the ring (Ring Attention, Liu et al. 2023,
@@ -16,6 +18,9 @@ public final class RingSchedule {
   private final int[][] runs;
   private final int[][] steps;
   private final long[] visiblePairs;
+
+  /** Pairs of blocks of one sequence. */
+  private final Map<Coverage, Long> blockPairs = new EnumMap<>(Coverage.class);
 
   /**
    * Lays out the ring.
@@ -43,15 +48,22 @@ public final class RingSchedule {
     BitSet[] visited = new BitSet[ringSize];
     Arrays.setAll(visited, rank -> new BitSet());
     VisibleBlocks keys = new VisibleBlocks(mask, offsets, keyRuns);
+    long sameSequence = 0;
     for (int i = 0; i < queryRanks.length; i++) {
       int rank = queryRanks[i];
-      keys.forEach(
-          queryBlocks.get(i),
-          (run, pairs) -> {
-            visited[rank].set(run);
-            visiblePairs[rank] = Math.addExact(visiblePairs[rank], pairs);
-          });
+      Block query = queryBlocks.get(i);
+      sameSequence +=
+          keys.forEach(
+              query,
+              (run, key, pairs) -> {
+                visited[rank].set(run);
+                visiblePairs[rank] = Math.addExact(visiblePairs[rank], pairs);
+                boolean all = pairs == (long) query.tokens() * key.tokens();
+                blockPairs.merge(all ? Coverage.FULL : Coverage.PARTIAL, 1L, Long::sum);
+              });
     }
+    blockPairs.put(
+        Coverage.EMPTY, sameSequence - blockPairs(Coverage.FULL) - blockPairs(Coverage.PARTIAL));
     runs = new int[ringSize][];
     steps = new int[ringSize][];
     for (int rank = 0; rank < ringSize; rank++) {
@@ -138,6 +150,14 @@ public final class RingSchedule {
   /** The step of each visit of {@link #runs(int)}. */
   public int[] steps(int rank) {
     return steps[rank].clone();
+  }
+
+  /**
+   * The pairs of a query block and a key block of the same sequence by what is visible of them,
+   * exactly: unlike {@link AttentionMask#coverage}, which may call a pair PARTIAL that is not.
+   */
+  public long blockPairs(Coverage coverage) {
+    return blockPairs.getOrDefault(coverage, 0L);
   }
 
   /** The work of a rank, in visible (query, key) pairs. */

@@ -14,7 +14,7 @@ final class VisibleBlocks {
 
   /** What is told of each key block in which a query block sees a key. */
   interface Visitor {
-    void visit(int run, long visiblePairs);
+    void visit(int run, Block key, long visiblePairs);
   }
 
   /** A key block and the index of its run. */
@@ -39,12 +39,18 @@ final class VisibleBlocks {
             .thenComparingLong(key -> key.block.start()));
   }
 
-  void forEach(Block query, Visitor visitor) {
+  /**
+   * Visits the key blocks in which a query block sees a key.
+   *
+   * @return the number of key blocks of its sequence, visited or not
+   */
+  int forEach(Block query, Visitor visitor) {
     int from = countBefore(query.sequence());
     int to = countBefore(query.sequence() + 1);
     if (from < to) {
       visit(query, from, to, visitor);
     }
+    return to - from;
   }
 
   /** The keys of earlier sequences. */
@@ -79,7 +85,7 @@ final class VisibleBlocks {
     // PARTIAL may be empty after all.
     long pairs = mask.visiblePairs(query, first, offset);
     if (pairs > 0) {
-      visitor.visit(keys.get(from).run, pairs);
+      visitor.visit(keys.get(from).run, first, pairs);
     }
   }
 }

@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -274,6 +275,42 @@ class AttentionMaskTest {
     for (MaskOracle oracle : masks()) {
       assertThat(oracle.mask().unequalWork()).isEqualTo(!oracle.toString().equals("full"));
     }
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = ';',
+      value = {
+        "causal & prefix:99 & sinks:99 & global:99 & sliding-window:99 & dilated-window:99,9; 0",
+        "documents:3,4,5; 8", // the last one begins at 7 and may be cut
+        "global-positions:9,2; 10",
+        "global-positions:1,0; 0",
+        "block-sparse:4,1-2,0-5; 21",
+        "block-sparse:4,6-2,0-5; 25",
+        "random-blocks:1,7,64; 0",
+        "random-blocks:1,7,64,16; 961",
+        "causal & (documents:3,4,5 | global-positions:9); 10"
+      })
+  void knowsHowFarItsListsReach(String text, long end) {
+    assertThat(AttentionMask.parse(text).namedEnd()).isEqualTo(end);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = ';',
+      value = {
+        "full; full",
+        "documents:1,2,3,4,5,6,7,8; documents:1,2,3,4,5,6,7,8",
+        "documents:1,2,3,4,5,6,7,8,9,10; documents:1,2,3,4,5,6,7,8,… 2 more",
+        "causal & (sinks:1 | global-positions:1,3,5,7,9,11,13,15,17) | full; causal & (sinks:1 |"
+            + " global-positions:1,3,5,7,9,11,13,15,… 1 more) | full",
+        "((documents:1,2,3,4,5,6,7,8,9 | full) & sinks:1 | causal) & sinks:2;"
+            + " ((documents:1,2,3,4,5,6,7,8,… 1 more | full) & sinks:1 | causal) & sinks:2",
+        "(causal | (full | documents:1,2,3,4,5,6,7,8,9) & sinks:3) & sinks:4; (causal | (full |"
+            + " documents:1,2,3,4,5,6,7,8,… 1 more) & sinks:3) & sinks:4"
+      })
+  void aSummaryHasTheBeginningOfLongLists(String text, String summary) {
+    assertThat(AttentionMask.parse(text).summary()).isEqualTo(summary);
   }
 
   @ParameterizedTest

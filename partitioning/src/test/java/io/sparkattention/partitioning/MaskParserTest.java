@@ -232,7 +232,12 @@ class MaskParserTest {
 
   private static void assertRefuses(String text, String reason) {
     assertThatThrownBy(() -> AttentionMask.parse(text))
-        .isInstanceOf(IllegalArgumentException.class)
+        .isInstanceOfSatisfying(
+            InvalidMaskException.class,
+            e -> {
+              assertThat(e.found()).isEqualTo(text);
+              assertThat(e.reason()).isEqualTo(reason);
+            })
         .hasMessage("Invalid mask: '%s' (%s)", text, reason);
   }
 }

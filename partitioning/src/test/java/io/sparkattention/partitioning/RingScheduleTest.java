@@ -8,7 +8,9 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -142,6 +144,30 @@ class RingScheduleTest {
       }
     }
     return pairs;
+  }
+
+  @ParameterizedTest
+  @MethodSource("masks")
+  void countsPairsOfBlocksByWhatIsVisibleOfThem(MaskOracle oracle) {
+    Map<Coverage, Long> expected = new EnumMap<>(Coverage.class);
+    for (Block query : QUERIES) {
+      for (Block key : KEYS) {
+        if (query.sequence() == key.sequence()) {
+          long pairs = oracle.visiblePairs(query, key, OFFSETS[query.sequence()]);
+          long all = (long) query.tokens() * key.tokens();
+          Coverage coverage =
+              pairs == 0 ? Coverage.EMPTY : pairs == all ? Coverage.FULL : Coverage.PARTIAL;
+          expected.merge(coverage, 1L, Long::sum);
+        }
+      }
+    }
+    for (Ring ring : rings(oracle)) {
+      for (Coverage coverage : Coverage.values()) {
+        assertThat(ring.schedule.blockPairs(coverage))
+            .as("%s", coverage)
+            .isEqualTo(expected.getOrDefault(coverage, 0L));
+      }
+    }
   }
 
   private static int[][][] visible(MaskOracle oracle) {
