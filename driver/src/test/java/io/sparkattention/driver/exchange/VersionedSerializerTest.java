@@ -127,7 +127,7 @@ class VersionedSerializerTest {
     assertThatThrownBy(() -> kryo.readObject(new Input(bytes), object.getClass()))
         .isInstanceOf(KryoException.class)
         .hasMessage(
-            "Cannot read %s of version 3: expected 2; use one spark-attention.jar everywhere"
+            "Cannot read %s of version 4: expected 3; use one spark-attention.jar everywhere"
                 .formatted(object.getClass().getSimpleName()));
   }
 }
