@@ -5,6 +5,7 @@ import io.sparkattention.kernels.ElementType;
 import io.sparkattention.partitioning.AttentionMask;
 import io.sparkattention.partitioning.BlockAssignment;
 import io.sparkattention.partitioning.CausalAlignment;
+import io.sparkattention.partitioning.InvalidMaskException;
 import java.io.Serializable;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -31,7 +32,8 @@ public final class AttentionConfig implements Serializable {
 
   /** The settings by the names that {@code spark.attention.*} uses. */
   public enum Key {
-    MASK("mask", "full, causal or sliding-window:LEFT[,RIGHT] with LEFT and RIGHT from 0"),
+    /** A mask's own message names the place in its text. */
+    MASK("mask", "a mask as AttentionMask reads it"),
     /** Which key the first or last query is aligned with. */
     CAUSAL_ALIGNMENT("causalAlignment", "top-left or bottom-right"),
     /** Factor of the scores; 1/√headDim where it is absent. */
@@ -117,8 +119,8 @@ public final class AttentionConfig implements Serializable {
   private final ElementType keyValueType;
   private final String kernel;
 
-  private AttentionConfig(Settings s) {
-    this.mask = s.get(Key.MASK, AttentionMask::parse, AttentionMask.full());
+  private AttentionConfig(Settings s, Function<String, String> lists) {
+    this.mask = s.get(Key.MASK, text -> AttentionMask.parse(text, lists), AttentionMask.full());
     this.causalAlignment =
         s.get(Key.CAUSAL_ALIGNMENT, CausalAlignment::parse, CausalAlignment.TOP_LEFT);
     this.scale = s.get(Key.SCALE, AttentionConfig::parseScale, null);
@@ -132,16 +134,30 @@ public final class AttentionConfig implements Serializable {
     this.kernel = s.get(Key.KERNEL, AttentionConfig::checkKernel, "auto");
   }
 
+  /** Reads all settings; a mask's lists stand in its text. */
+  public static AttentionConfig resolve(Map<Key, String> options, SparkConf conf) {
+    return resolve(options, conf, AttentionConfig::refuseList);
+  }
+
   /**
    * Reads all settings.
    *
    * @param options what the run itself was given
    * @param conf Spark's configuration
+   * @param lists gives the text of a list that a mask names as {@code @NAME}; {@link
+   *     io.sparkattention.driver.io.MaskLists} takes the name for a file
    * @throws InvalidInputException if a value is wrong or a {@code spark.attention.*} key unknown
    */
-  public static AttentionConfig resolve(Map<Key, String> options, SparkConf conf) {
+  public static AttentionConfig resolve(
+      Map<Key, String> options, SparkConf conf, Function<String, String> lists) {
     refuseUnknownKeys(conf);
-    return new AttentionConfig(new Settings(options, conf));
+    return new AttentionConfig(new Settings(options, conf), lists);
+  }
+
+  private static String refuseList(String name) {
+    throw new InvalidInputException(
+        "Cannot read mask list '%s': expected the list itself; write its elements or give AttentionConfig.resolve the MaskLists of a file system"
+            .formatted(name));
   }
 
   private static void refuseUnknownKeys(SparkConf conf) {
@@ -172,10 +188,13 @@ public final class AttentionConfig implements Serializable {
       if (text == null) {
         return absent;
       }
+      String where = option != null ? key.option() : confKey;
       try {
         return parse.apply(text);
+      } catch (InvalidMaskException e) {
+        throw new InvalidInputException(
+            "Invalid %s: found '%s', %s".formatted(where, e.found(), e.reason()), e);
       } catch (IllegalArgumentException e) {
-        String where = option != null ? key.option() : confKey;
         throw new InvalidInputException(
             "Invalid %s: found '%s', expected %s".formatted(where, text, key.expected), e);
       }

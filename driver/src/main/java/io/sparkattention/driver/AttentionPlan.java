@@ -9,6 +9,7 @@ import io.sparkattention.partitioning.Block;
 import io.sparkattention.partitioning.BlockAssignment;
 import io.sparkattention.partitioning.BlockGrid;
 import io.sparkattention.partitioning.BlockWork;
+import io.sparkattention.partitioning.Coverage;
 import io.sparkattention.partitioning.RingSchedule;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -42,7 +43,7 @@ public final class AttentionPlan {
   private final ElementType keyValueType;
   private final String keyValueTypeReason;
   private final String kernel;
-  private final long visiblePairs;
+  private final long unmaskedPairs;
   private final double skew;
 
   /**
@@ -50,7 +51,8 @@ public final class AttentionPlan {
    *
    * @param inputType the narrowest type that holds the input's keys and values without loss
    * @param slots tasks that the cluster runs at once
-   * @throws InvalidInputException if a sequence has more key blocks than a state may merge
+   * @throws InvalidInputException if a sequence has more key blocks than a state may merge, a block
+   *     is too large, or the mask was written for longer sequences
    */
   public AttentionPlan(
       HeadLayout layout,
@@ -78,13 +80,14 @@ public final class AttentionPlan {
       queryBlocks.addAll(grid.blocks(s, shape.firstQuery(), shape.queries()));
       keyBlocks.addAll(grid.blocks(s, 0, shape.keys()));
     }
+    checkMask();
     this.shards = config.shards().orElse(slots);
     this.exchange = chooseExchange(config.exchange());
     this.exchangeReason = exchangeReason(config.exchange());
     this.assignment = config.assignment().orElse(defaultAssignment());
 
     long[] queryWork = BlockWork.queryWork(mask, offsets, queryBlocks, keyBlocks);
-    this.visiblePairs = Arrays.stream(queryWork).reduce(0, Math::addExact);
+    this.unmaskedPairs = total(queryWork);
     int[] keyShards;
     if (exchange == ExchangeKind.REDUCE) {
       long[] keyWork = BlockWork.keyWork(mask, offsets, queryBlocks, keyBlocks);
@@ -128,6 +131,35 @@ public final class AttentionPlan {
           "Cannot hold a block of %d tokens × %d heads × %d in an array: expected at most 2^31, lower %s"
               .formatted(
                   tokens, layout.numHeads(), width, AttentionConfig.Key.BLOCK_TOKENS.option()));
+    }
+  }
+
+  /**
+   * A list for a longer sequence is a list for another one: the mask would not be what is meant.
+   */
+  private void checkMask() {
+    long longest = 0;
+    for (int s = 0; s < offsets.length; s++) {
+      SequenceShape shape = sequences.get(s);
+      long queryEnd = shape.firstQuery() + shape.queries() + offsets[s];
+      longest = Math.max(longest, Math.max(shape.keys(), queryEnd));
+    }
+    if (mask.namedEnd() > longest) {
+      throw new InvalidInputException(
+          "Cannot use mask '%s': it names what begins at position %d, expected positions below %d, where the longest sequence ends; correct its list or BLOCKS"
+              .formatted(mask.summary(), mask.namedEnd() - 1, longest));
+    }
+  }
+
+  /** All visible pairs; the work of a single block fits, since its keys are limited. */
+  private long total(long[] queryWork) {
+    try {
+      return Arrays.stream(queryWork).reduce(0, Math::addExact);
+    } catch (ArithmeticException e) {
+      throw new InvalidInputException(
+          "Cannot count the pairs of a query and a key that mask '%s' leaves of %d queries and %d keys: expected less than 2^63; shorten the sequences"
+              .formatted(mask.summary(), tokens(queryBlocks), tokens(keyBlocks)),
+          e);
     }
   }
 
@@ -273,7 +305,17 @@ public final class AttentionPlan {
 
   /** 2 · visible pairs · (keyDim + valueDim) for each query head. */
   public double flops() {
-    return 2.0 * visiblePairs * (layout.keyDim() + layout.valueDim()) * layout.numHeads();
+    return 2.0 * unmaskedPairs * (layout.keyDim() + layout.valueDim()) * layout.numHeads();
+  }
+
+  /** Pairs of a query and a key that the mask leaves visible, of all sequences, for each head. */
+  public long unmaskedPairs() {
+    return unmaskedPairs;
+  }
+
+  /** Pairs of a query block and a key block of one sequence, by what the mask leaves of them. */
+  public long blockPairs(Coverage coverage) {
+    return schedule.blockPairs(coverage);
   }
 
   /** The largest work of a rank over the mean. */
@@ -292,6 +334,7 @@ public final class AttentionPlan {
         keys, values %s (%s), %s
         mask         %s, %,d visible pairs, %.3e FLOPs
         blocks       %d query and %d key blocks of %d tokens
+        block pairs  %,d full, %,d partial, %,d empty
         exchange     %s (%s)
         shards       %d, %s, skew %.3f, %d fetch units of up to %s
         """,
@@ -305,12 +348,15 @@ public final class AttentionPlan {
         keyValueType,
         keyValueTypeReason,
         megabytes((double) tokens(keyBlocks) * keyValueBytesPerToken()),
-        mask,
-        visiblePairs,
+        mask.summary(),
+        unmaskedPairs,
         flops(),
         queryBlocks.size(),
         keyBlocks.size(),
         grid.blockTokens(),
+        blockPairs(Coverage.FULL),
+        blockPairs(Coverage.PARTIAL),
+        blockPairs(Coverage.EMPTY),
         exchange,
         exchangeReason,
         shards,

@@ -1,6 +1,7 @@
 package io.sparkattention.driver;
 
 import io.sparkattention.driver.exchange.AttentionMeter;
+import io.sparkattention.partitioning.Coverage;
 
 /**
  * What a run did and how fast, in the terms of the command-line contract.
@@ -8,7 +9,12 @@ import io.sparkattention.driver.exchange.AttentionMeter;
  * @param tokens queries of all sequences
  * @param heads query heads
  * @param headDim elements of a query and of a key
- * @param flops 2 · visible pairs · (keyDim + valueDim) per query head
+ * @param mask its text, of long lists the beginning
+ * @param unmaskedPairs pairs of a query and a key that the mask leaves visible, for each head
+ * @param blocksEmpty pairs of a query block and a key block of which the mask leaves nothing
+ * @param blocksFull those of which it leaves everything
+ * @param blocksPartial those of which it leaves a part
+ * @param flops 2 · unmasked pairs · (keyDim + valueDim) per query head
  * @param attentionSeconds wall time from the first attention task's start to the last one's end
  * @param cores cores of the task slots used
  * @param peakGflopsPerCore FMA peak measured in this run, all slots busy; null without Vector API
@@ -27,6 +33,10 @@ public record AttentionReport(
     int shards,
     int blockTokens,
     String mask,
+    long unmaskedPairs,
+    long blocksEmpty,
+    long blocksFull,
+    long blocksPartial,
     double flops,
     double attentionSeconds,
     double gflops,
@@ -52,7 +62,11 @@ public record AttentionReport(
         plan.assignment().toString(),
         plan.shards(),
         plan.grid().blockTokens(),
-        plan.mask().toString(),
+        plan.mask().summary(),
+        plan.unmaskedPairs(),
+        plan.blockPairs(Coverage.EMPTY),
+        plan.blockPairs(Coverage.FULL),
+        plan.blockPairs(Coverage.PARTIAL),
         plan.flops(),
         seconds,
         gflops,

@@ -114,7 +114,7 @@ public final class DistributedAttention {
   private void describe(String step, AttentionPlan plan) {
     context.setJobDescription(
         "%s: %,d tokens, %s mask, %s over %d shards"
-            .formatted(step, plan.tokens(), plan.mask(), plan.exchange(), plan.shards()));
+            .formatted(step, plan.tokens(), plan.mask().summary(), plan.exchange(), plan.shards()));
   }
 
   private static Exchange exchange(AttentionPlan plan) {

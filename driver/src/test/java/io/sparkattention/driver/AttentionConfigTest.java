@@ -95,8 +95,6 @@ class AttentionConfigTest {
       delimiter = '|',
       textBlock =
           """
-          MASK | diagonal | full, causal or sliding-window:LEFT[,RIGHT] with LEFT and RIGHT from 0
-          MASK | sliding-window:x | full, causal or sliding-window:LEFT[,RIGHT] with LEFT and RIGHT from 0
           CAUSAL_ALIGNMENT | left | top-left or bottom-right
           SCALE | big | a number between -1e30 and 1e30
           SCALE | NaN | a number between -1e30 and 1e30
@@ -124,6 +122,38 @@ class AttentionConfigTest {
     assertThatThrownBy(() -> AttentionConfig.resolve(Map.of(), conf))
         .isInstanceOf(InvalidInputException.class)
         .hasMessage("Invalid " + AttentionConfig.PREFIX + key.text() + reason);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = ';',
+      value = {
+        "sliding-window:x; LEFT is 'x', expected a whole number from 0 to 9223372036854775807",
+        "causal & prefix; 'prefix' at 10: expected prefix:N",
+        "(causal; the end of the text at 8, expected &, | or )"
+      })
+  void aWrongMaskNamesThePlaceInItsText(String mask, String reason) {
+    assertThatThrownBy(() -> AttentionConfig.resolve(Map.of(Key.MASK, mask), conf))
+        .isInstanceOf(InvalidInputException.class)
+        .hasMessage("Invalid --mask: found '%s', %s", mask, reason);
+    conf.set("spark.attention.mask", mask);
+    assertThatThrownBy(() -> AttentionConfig.resolve(Map.of(), conf))
+        .isInstanceOf(InvalidInputException.class)
+        .hasMessage("Invalid spark.attention.mask: found '%s', %s", mask, reason);
+  }
+
+  @Test
+  void listsOfMasksComeFromWhereTheCallerSays() {
+    Map<Key, String> options = Map.of(Key.MASK, "causal & documents:@lengths");
+    assertThat(
+            AttentionConfig.resolve(options, conf, name -> name.equals("lengths") ? "3\n4" : "")
+                .mask())
+        .hasToString("causal & documents:3,4");
+    assertThatThrownBy(() -> AttentionConfig.resolve(options, conf))
+        .isInstanceOf(InvalidInputException.class)
+        .hasMessage(
+            "Cannot read mask list 'lengths': expected the list itself; write its elements or give"
+                + " AttentionConfig.resolve the MaskLists of a file system");
   }
 
   @ParameterizedTest

@@ -8,11 +8,15 @@ import io.sparkattention.driver.AttentionConfig.Key;
 import io.sparkattention.kernels.AttentionState;
 import io.sparkattention.kernels.ElementType;
 import io.sparkattention.kernels.HeadLayout;
+import io.sparkattention.partitioning.AttentionMask;
 import io.sparkattention.partitioning.BlockAssignment;
+import io.sparkattention.partitioning.Coverage;
 import java.util.List;
 import java.util.Map;
 import org.apache.spark.SparkConf;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 class AttentionPlanTest {
   private static final HeadLayout LAYOUT = new HeadLayout(8, 2, 64, 64);
@@ -38,9 +42,96 @@ class AttentionPlanTest {
             keys, values f32 (the narrowest without loss), 10.2 MB
             mask         causal, 50,005,000 visible pairs, 1.024e+11 FLOPs
             blocks       5 query and 5 key blocks of 2048 tokens
+            block pairs  10 full, 5 partial, 10 empty
             exchange     ring (moves at most 30.7 MB; rejected reduce: 497.9 MB)
             shards       4, balanced, skew 1.316, 4 fetch units of up to 16.8 MB
             """);
+  }
+
+  /** Counted by hand: 4 blocks of 10 tokens; the window reaches from each into the one before. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = ';',
+      value = {
+        "full; 1600; 16; 0; 0",
+        "causal; 820; 6; 4; 6",
+        "sliding-window:10; 385; 0; 7; 9",
+        "documents:20,10,10; 600; 6; 0; 10",
+        "documents:20,10,10 & causal; 320; 1; 4; 11",
+        "block-sparse:10,0-3,3-0 | global:10; 700; 7; 0; 9",
+        "causal & sinks:10; 355; 3; 1; 12",
+        "global-positions:0,39; 156; 0; 12; 4",
+        "sliding-window:9 | documents:20,20; 845; 8; 1; 7",
+        "sinks:0; 0; 0; 0; 16"
+      })
+  void countsWhatTheMaskLeaves(String mask, long pairs, long full, long partial, long empty) {
+    for (String exchange : List.of("ring", "reduce")) {
+      Map<Key, String> options =
+          Map.of(Key.MASK, mask, Key.BLOCK_TOKENS, "10", Key.EXCHANGE, exchange);
+      AttentionPlan plan = plan(new HeadLayout(3, 1, 4, 2), options, sequence(40, 40));
+      assertThat(plan.unmaskedPairs()).isEqualTo(pairs);
+      assertThat(plan.blockPairs(Coverage.FULL)).isEqualTo(full);
+      assertThat(plan.blockPairs(Coverage.PARTIAL)).isEqualTo(partial);
+      assertThat(plan.blockPairs(Coverage.EMPTY)).isEqualTo(empty);
+      assertThat(plan.flops()).isEqualTo(2.0 * pairs * 6 * 3);
+      assertThat(plan.assignment())
+          .isEqualTo(mask.equals("full") ? BlockAssignment.CONTIGUOUS : BlockAssignment.BALANCED);
+      assertThat(plan.toString())
+          .contains("mask         %s, %,d visible pairs, ".formatted(plan.mask(), pairs))
+          .contains("block pairs  %d full, %d partial, %d empty%n".formatted(full, partial, empty));
+    }
+  }
+
+  @Test
+  void aLongListIsPrintedShort() {
+    Map<Key, String> options = Map.of(Key.MASK, "causal & documents:" + "1,".repeat(99) + "1");
+    assertThat(plan(LAYOUT, options, sequence(100, 100)).toString())
+        .contains("mask         causal & documents:1,1,1,1,1,1,1,1,… 92 more, 100 visible pairs, ");
+  }
+
+  /** The longest of several sequences, and queries beyond the keys, count. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = ';',
+      value = {
+        "documents:99,1,5; top-left; 100",
+        "causal & (global-positions:3,100 | sinks:1); top-left; 100",
+        "block-sparse:20,0-0,5-1; top-left; 100",
+        "block-sparse:20,0-0,1-5; top-left; 100",
+        "bigbird:4,1,1,7,10,11; top-left; 100",
+        "documents:60,20,5; bottom-right; 80"
+      })
+  void aListForLongerSequencesIsRefused(String mask, String alignment, long position) {
+    Map<Key, String> options = Map.of(Key.MASK, mask, Key.CAUSAL_ALIGNMENT, alignment);
+    SequenceShape[] fits = {sequence(3, 3), sequence(position + 1, 80)};
+    if (alignment.equals("top-left")) {
+      assertThat(plan(LAYOUT, options, fits).unmaskedPairs()).isPositive();
+    }
+    assertThatThrownBy(() -> plan(LAYOUT, options, sequence(3, 3), sequence(100, 80)))
+        .isInstanceOf(InvalidInputException.class)
+        .hasMessage(
+            "Cannot use mask '%s': it names what begins at position %d, expected positions below %d,"
+                + " where the longest sequence ends; correct its list or BLOCKS",
+            AttentionMask.parse(mask), position, position);
+  }
+
+  /** The first N tokens and widths may exceed a sequence: all of it is meant. */
+  @Test
+  void aNumberOfTokensMayExceedTheSequence() {
+    for (String mask : List.of("prefix:99", "sinks:99", "global:99", "sliding-window:99,99")) {
+      AttentionPlan plan = plan(LAYOUT, Map.of(Key.MASK, mask), sequence(7, 7));
+      assertThat(plan.unmaskedPairs()).as(mask).isEqualTo(49);
+    }
+  }
+
+  @Test
+  void pairsThatNoLongCountsAreRefused() {
+    Map<Key, String> options = Map.of(Key.BLOCK_TOKENS, "65536");
+    assertThatThrownBy(() -> plan(LAYOUT, options, sequence(1L << 32, 1L << 32)))
+        .isInstanceOf(InvalidInputException.class)
+        .hasMessage(
+            "Cannot count the pairs of a query and a key that mask 'full' leaves of 4294967296"
+                + " queries and 4294967296 keys: expected less than 2^63; shorten the sequences");
   }
 
   @Test

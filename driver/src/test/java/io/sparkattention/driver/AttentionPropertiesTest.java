@@ -6,6 +6,9 @@ import static org.assertj.core.api.Assertions.within;
 import io.sparkattention.driver.AttentionConfig.Key;
 import io.sparkattention.driver.io.DataType;
 import io.sparkattention.kernels.HeadLayout;
+import io.sparkattention.partitioning.AttentionMask;
+import io.sparkattention.partitioning.Block;
+import io.sparkattention.partitioning.CausalAlignment;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -17,6 +20,7 @@ import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What attention must do whatever its numbers are. */
@@ -145,27 +149,47 @@ class AttentionPropertiesTest {
     }
   }
 
-  /** 30 queries more than keys, aligned at the end: the first 30 see no key. */
-  @Test
-  void rowsThatSeeNoKeyAreZero() {
+  /** 30 queries more than keys: aligned at the end, the first 30 stand before all keys. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = ';',
+      value = {
+        "causal; bottom-right; 30",
+        "documents:40,90; bottom-right; 30",
+        "sinks:9 & documents:50,60; top-left; 150",
+        "causal & block-sparse:30,1-3,2-0,5-4; top-left; 140",
+        "sliding-window:9 & sinks:0; top-left; 200"
+      })
+  void rowsThatSeeNoKeyAreZero(String text, String alignment, int blind) {
     int keys = TOKENS - 30;
     RandomSequence sequence = RandomSequence.of(141, LAYOUT, TOKENS, keys);
-    Attended attended = attend(sequence, "causal", "bottom-right");
-    for (int head = 0; head < LAYOUT.numHeads(); head++) {
-      for (int query = 0; query < TOKENS; query++) {
-        int index = head * TOKENS + query;
-        float[] output =
-            Arrays.copyOfRange(
-                attended.output(), index * LAYOUT.valueDim(), (index + 1) * LAYOUT.valueDim());
-        float logSumExp = attended.logSumExp()[index];
-        if (query < 30) {
-          assertThat(Attended.bits(output)).as("%s", sequence).containsOnly(0);
-          assertThat(logSumExp).isEqualTo(Float.NEGATIVE_INFINITY);
-        } else {
-          assertThat(output).as("%s", sequence).doesNotContain(0f);
-          assertThat(logSumExp).isFinite();
-        }
+    Attended attended = attend(sequence, text, alignment);
+    AttentionMask mask = AttentionMask.parse(text);
+    long offset = CausalAlignment.parse(alignment).offset(TOKENS, keys);
+    int found = 0;
+    for (int query = 0; query < TOKENS; query++) {
+      Block row = new Block(0, query, query + 1L);
+      boolean seesNone = mask.visiblePairs(row, new Block(0, 0, keys), offset) == 0;
+      found += seesNone ? 1 : 0;
+      for (int head = 0; head < LAYOUT.numHeads(); head++) {
+        assertRow(attended, head * TOKENS + query, seesNone, sequence);
       }
+    }
+    assertThat(found).isEqualTo(blind);
+  }
+
+  private static void assertRow(
+      Attended attended, int index, boolean seesNone, RandomSequence sequence) {
+    float[] output =
+        Arrays.copyOfRange(
+            attended.output(), index * LAYOUT.valueDim(), (index + 1) * LAYOUT.valueDim());
+    float logSumExp = attended.logSumExp()[index];
+    if (seesNone) {
+      assertThat(Attended.bits(output)).as("%s", sequence).containsOnly(0);
+      assertThat(logSumExp).isEqualTo(Float.NEGATIVE_INFINITY);
+    } else {
+      assertThat(output).as("%s", sequence).doesNotContain(0f);
+      assertThat(logSumExp).isFinite();
     }
   }
 }

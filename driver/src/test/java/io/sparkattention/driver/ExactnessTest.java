@@ -74,6 +74,13 @@ class ExactnessTest {
           causal              | bottom-right | reduce
           sliding-window:20,5 | top-left     | ring
           sliding-window:20,5 | bottom-right | reduce
+          dilated-window:90,4,30 | bottom-right | ring
+          prefix:70 | bottom-right | reduce
+          documents:99,1,60,50 | bottom-right | ring
+          global-positions:1,100,230 | bottom-right | reduce
+          block-sparse:50,0-0,2-1,3-4,4-0 | bottom-right | ring
+          bigbird:9,2,2,5,16,15 | bottom-right | reduce
+          'causal & (sinks:3 | documents:80,90)' | bottom-right | ring
           """)
   void tensorsEqualTheReference(String mask, String alignment, String exchange) {
     List<RandomSequence> batch = RandomSequence.batch(2, 11, LAYOUT, 150, 231);

@@ -6,6 +6,7 @@ import io.sparkattention.driver.AttentionConfig.Key;
 import io.sparkattention.driver.io.DataType;
 import io.sparkattention.kernels.HeadLayout;
 import io.sparkattention.partitioning.AttentionMask;
+import io.sparkattention.partitioning.CausalAlignment;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -20,6 +21,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The result depends on the input, the mask and the block size alone, to the bit. */
 class SameBitsTest {
@@ -106,6 +108,64 @@ class SameBitsTest {
     options.put(Key.NUM_HEADS, "2");
     files.attend(table, out, options);
     files.readTable(out, LAYOUT).get(0).assertSameBits(expected, SEQUENCE);
+  }
+
+  /**
+   * Of an odd length, in blocks whose edges are nobody's, with grouped heads: every kind of mask
+   * and compositions of them.
+   */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "full",
+        "sliding-window:30,7",
+        "dilated-window:60,3,9",
+        "prefix:37",
+        "documents:50,1,70,40",
+        "global:3",
+        "global-positions:5,90,91,160",
+        "sinks:5",
+        "block-sparse:24,0-0,2-1,3-6,6-3,6-6",
+        "random-blocks:2,7,16,11",
+        "bigbird:12,3,2,7,16,11",
+        "streaming:4,20",
+        "causal & sliding-window:40,40",
+        "causal & random-blocks:2,7,16",
+        "documents:50,1,70,40 | global:3",
+        "causal & (documents:50,71 | global-positions:60)",
+        "sinks:9 & documents:50,60"
+      })
+  void everyMaskHasOneResult(String text) {
+    HeadLayout layout = new HeadLayout(4, 2, 20, 12);
+    RandomSequence sequence = RandomSequence.of(71, layout, 173, 173);
+    AttentionMask mask = AttentionMask.parse(text);
+    Attended one = sequence.alone(mask, 32);
+    one.assertCloseTo(
+        sequence.reference(mask, CausalAlignment.TOP_LEFT), 0, text + ", " + sequence);
+
+    Path tensors = folder.resolve("masked.safetensors");
+    Path table = folder.resolve("masked");
+    if (Files.notExists(table)) {
+      files.writeTensors(tensors, DataType.F32, 4, List.of(sequence));
+      files.writeTable(table, 3, "string", Map.of("s", sequence));
+    }
+    boolean fromTable = false;
+    for (int shards : new int[] {1, 3, 7}) {
+      for (String exchange : List.of("ring", "reduce")) {
+        Map<Key, String> options = options(text, 32, shards);
+        options.put(Key.EXCHANGE, exchange);
+        options.put(Key.NUM_HEADS, "4");
+        options.put(Key.NUM_KV_HEADS, "2");
+        Path out = folder.resolve(fromTable ? "masked-out" : "masked-out.safetensors");
+        files.attend(fromTable ? table : tensors, out, true, options);
+        Attended found =
+            (fromTable ? files.readTable(out, layout) : files.readTensors(out, layout)).get(0);
+        found.assertSameBits(
+            one, "%s, %d shards, %s, %s".formatted(text, shards, exchange, sequence));
+        // Files take turns so that each meets each exchange and each number of shards.
+        fromTable ^= exchange.equals("ring");
+      }
+    }
   }
 
   @Test

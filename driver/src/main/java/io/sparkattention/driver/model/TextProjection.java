@@ -2,7 +2,9 @@ package io.sparkattention.driver.model;
 
 import com.esotericsoftware.kryo.Kryo;
 import com.esotericsoftware.kryo.serializers.JavaSerializer;
+import io.sparkattention.driver.InvalidInputException;
 import io.sparkattention.driver.io.StagedOutput;
+import io.sparkattention.driver.io.TextFile;
 import io.sparkattention.driver.model.TokenProjection.Range;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -43,8 +45,8 @@ public final class TextProjection {
    * @param policy for tokens beyond the model's positions
    * @param outputDir appears whole or not at all
    * @return the number of tokens, special tokens included
-   * @throws io.sparkattention.driver.InvalidInputException for an output that exists, a text that
-   *     is missing, empty or malformed, a model that cannot be used, too many tokens
+   * @throws InvalidInputException for an output that exists, a text that is missing, empty or
+   *     malformed, a model that cannot be used, too many tokens
    */
   public static long run(
       SparkSession spark,
@@ -55,9 +57,9 @@ public final class TextProjection {
       boolean overwrite) {
     Configuration hadoop = spark.sparkContext().hadoopConfiguration();
     try (StagedOutput output = new StagedOutput(outputDir, overwrite, hadoop)) {
-      TextFile file = new TextFile(textFile);
+      TextFile file = new TextFile("text", textFile);
       ModelFolder folder = ModelFolder.at(modelDir);
-      TokenizedText text = tokenize(folder, file.read(hadoop));
+      TokenizedText text = tokenize(folder, words(file, hadoop));
       BertModel model = BertModel.load(folder);
       TokenProjection projection = new TokenProjection(model, policy, file.name(), text);
       spark
@@ -81,6 +83,15 @@ public final class TextProjection {
     kryo.register(TokenProjection.class, new JavaSerializer());
     kryo.register(Range.class);
     kryo.register(Range[].class);
+  }
+
+  private static String words(TextFile file, Configuration hadoop) {
+    String text = file.read(hadoop);
+    if (text.isBlank()) {
+      throw new InvalidInputException(
+          "Cannot project '" + file.name() + "': found no text in it, expected at least one word");
+    }
+    return text;
   }
 
   private static TokenizedText tokenize(ModelFolder folder, String text) {
