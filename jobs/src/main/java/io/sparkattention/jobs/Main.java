@@ -87,6 +87,9 @@ public final class Main {
       return root.execute(args);
     } catch (Error e) {
       return report(root, e, args);
+    } finally {
+      // A line's end flushes, but not every text ends with a println.
+      root.getOut().flush();
     }
   }
 

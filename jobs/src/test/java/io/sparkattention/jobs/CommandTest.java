@@ -3,6 +3,7 @@ package io.sparkattention.jobs;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.sparkattention.driver.AttentionKryoRegistrator;
+import java.io.BufferedWriter;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
@@ -50,8 +51,9 @@ abstract class CommandTest {
   /** Runs a command line and returns its exit status. */
   final int run(Object... arguments) {
     CommandLine root = Main.commandLine();
-    root.setOut(new PrintWriter(out, true));
-    root.setErr(new PrintWriter(err, true));
+    // Buffered, as the standard streams are.
+    root.setOut(new PrintWriter(new BufferedWriter(out), true));
+    root.setErr(new PrintWriter(new BufferedWriter(err), true));
     return Main.run(root, Arrays.stream(arguments).map(Object::toString).toArray(String[]::new));
   }
 
