@@ -8,6 +8,7 @@ import io.sparkattention.driver.AttentionReport;
 import io.sparkattention.driver.DistributedAttention;
 import io.sparkattention.driver.InvalidInputException;
 import io.sparkattention.driver.io.DataType;
+import io.sparkattention.driver.io.MaskLists;
 import io.sparkattention.driver.io.ParquetInput;
 import io.sparkattention.driver.io.ParquetOutput;
 import io.sparkattention.driver.io.SafetensorsInput;
@@ -49,7 +50,21 @@ final class AttendCommand implements Callable<Integer> {
 
   @Option(
       names = "--mask",
-      description = "full, causal or sliding-window:LEFT[,RIGHT] (default: full).")
+      description = {
+        "Which keys a query sees (default: full):",
+        "full, causal, prefix:N, sinks:N, global:N,",
+        "sliding-window:LEFT[,RIGHT],",
+        "dilated-window:LEFT,STEP[,RIGHT],",
+        "documents:LENGTH,..., global-positions:POS,...,",
+        "block-sparse:SIZE,QUERY-KEY,...,",
+        "random-blocks:COUNT,SEED[,SIZE[,BLOCKS]],",
+        "bigbird:WINDOW,N,COUNT,SEED[,SIZE[,BLOCKS]],",
+        "streaming:N,WINDOW;",
+        "joined by & (both) or | (either), in parentheses.",
+        "@FILE in place of a list reads it from a file.",
+        "Without BLOCKS random blocks are the query's own or earlier ones: a bidirectional model"
+            + " needs BLOCKS, a sequence's tokens / SIZE (64), rounded up."
+      })
   private String mask;
 
   @Option(
@@ -114,7 +129,11 @@ final class AttendCommand implements Callable<Integer> {
     requirePath("--output", output);
     requirePath("--report", report);
     SparkSession spark = Sessions.open("attend");
-    AttentionConfig config = AttentionConfig.resolve(options(), spark.sparkContext().conf());
+    AttentionConfig config =
+        AttentionConfig.resolve(
+            options(),
+            spark.sparkContext().conf(),
+            MaskLists.from(spark.sparkContext().hadoopConfiguration()));
     ReportFolder reports = new ReportFolder(report, spark);
     DistributedAttention attention = new DistributedAttention(spark);
     if (input.endsWith(SAFETENSORS)) {

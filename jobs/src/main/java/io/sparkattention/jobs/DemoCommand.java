@@ -5,6 +5,7 @@ import io.sparkattention.driver.AttentionConfig.Key;
 import io.sparkattention.driver.AttentionReport;
 import io.sparkattention.driver.DistributedAttention;
 import io.sparkattention.driver.InvalidInputException;
+import io.sparkattention.driver.io.MaskLists;
 import io.sparkattention.driver.io.ParquetInput;
 import io.sparkattention.driver.io.ParquetOutput;
 import io.sparkattention.driver.model.AttentionHeatMap;
@@ -112,7 +113,11 @@ final class DemoCommand implements Callable<Integer> {
         Map.of(
             Key.NUM_HEADS, Integer.toString(model.config().numHeads()),
             Key.SHARDS, Integer.toString(SHARDS));
-    AttentionConfig config = AttentionConfig.resolve(options, spark.sparkContext().conf());
+    AttentionConfig config =
+        AttentionConfig.resolve(
+            options,
+            spark.sparkContext().conf(),
+            MaskLists.from(spark.sparkContext().hadoopConfiguration()));
     ParquetInput input = ParquetInput.open(spark, projected, config);
     AttentionReport report =
         new DistributedAttention(spark)

@@ -8,6 +8,8 @@ import io.sparkattention.driver.io.DataType;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.stream.Stream;
 import org.apache.spark.sql.Row;
 import org.junit.jupiter.api.Test;
@@ -63,6 +65,12 @@ class AttendCommandTest extends CommandTest {
     assertThat(report.get("assignment").asText()).isEqualTo("balanced");
     assertThat(report.get("shards").asInt()).isEqualTo(3);
     assertThat(report.get("block_tokens").asInt()).isEqualTo(128);
+    assertThat(report.get("mask").asText()).isEqualTo("causal");
+    // 8 query and 9 key blocks of each sequence: the diagonal is partial, all before it full.
+    assertThat(report.get("unmasked_pairs").asLong()).isEqualTo(2 * 500_500);
+    assertThat(report.get("blocks_empty").asLong()).isEqualTo(2 * (72 - 28 - 8));
+    assertThat(report.get("blocks_full").asLong()).isEqualTo(2 * 28);
+    assertThat(report.get("blocks_partial").asLong()).isEqualTo(2 * 8);
     double flops = report.get("flops").asDouble();
     // Under a causal mask from the top left query i sees i + 1 keys.
     assertThat(flops).isEqualTo(2 * (2 * 500_500.0) * (64 + 32) * 4);
@@ -116,6 +124,68 @@ class AttendCommandTest extends CommandTest {
     assertThat(report.get("assignment").asText()).isEqualTo("striped");
   }
 
+  /**
+   * 6 queries and 6 keys in blocks of 2; of documents of 2, 1 and 3 tokens, causally, 3 + 1 + 6
+   * pairs, in the blocks of the diagonal and the one below the last.
+   */
+  @ParameterizedTest
+  @CsvSource({"relative", "absolute", "uri", "conf"})
+  void aListOfAMaskComesFromAFile(String how) throws IOException {
+    Path in =
+        new TensorFile()
+            .with("query", DataType.F32, 1, 1, 6, 8)
+            .with("key", DataType.F32, 1, 1, 6, 8)
+            .with("value", DataType.F32, 1, 1, 6, 8)
+            .write(at("in.safetensors"));
+    Path list = Files.writeString(at("a list.txt"), "2\n1, 3\n");
+    Path written = at("written.safetensors");
+    attendMasked(in, written, "--mask", "documents:2,1,3&causal");
+    Path out = at("out.safetensors");
+    String file =
+        switch (how) {
+          case "relative" -> Path.of("").toAbsolutePath().relativize(list).toString();
+          case "uri" -> "file://" + list;
+          default -> list.toString();
+        };
+    String mask = " documents:@" + file + " & causal";
+    if (how.equals("conf")) {
+      spark.sparkContext().conf().set("spark.attention.mask", mask);
+      try {
+        attendMasked(in, out);
+      } finally {
+        spark.sparkContext().conf().remove("spark.attention.mask");
+      }
+    } else {
+      attendMasked(in, out, "--mask", mask);
+    }
+    assertThat(out).hasSameBinaryContentAs(written);
+    JsonNode report = new ObjectMapper().readTree(at("report/report.json").toFile());
+    assertThat(report.get("mask").asText()).isEqualTo("documents:2,1,3 & causal");
+    assertThat(report.get("unmasked_pairs").asLong()).isEqualTo(10);
+    assertThat(report.get("blocks_empty").asLong()).isEqualTo(5);
+    assertThat(report.get("blocks_full").asLong()).isZero();
+    assertThat(report.get("blocks_partial").asLong()).isEqualTo(4);
+    assertThat(report.get("flops").asDouble()).isEqualTo(2 * 10 * 16);
+  }
+
+  private void attendMasked(Path in, Path out, Object... mask) {
+    List<Object> arguments =
+        new ArrayList<>(
+            List.of("attend", "--input", in, "--output", out, "--block-tokens", 2, "--shards", 2));
+    arguments.addAll(List.of("--report", at("report")));
+    arguments.addAll(List.of(mask));
+    assertSucceeds(arguments.toArray());
+  }
+
+  @Test
+  void helpNamesTheKindsOfMasks() {
+    assertSucceeds("attend", "--help");
+    String words = out.toString().replaceAll("\\s+", " ");
+    assertThat(words)
+        .contains("dilated-window:LEFT,STEP[,RIGHT]", "@FILE")
+        .contains("a bidirectional model needs BLOCKS");
+  }
+
   @Test
   void aDryRunPrintsThePlanAndWritesNothing() {
     Path in = tensors();
@@ -136,7 +206,8 @@ class AttendCommandTest extends CommandTest {
         .contains(
             "sequences    2, 2,000 queries × 2,200 keys",
             "heads        4 over 2 key/value heads, headDim 64, valueDim 32",
-            "blocks       2 query and 2 key blocks of 2048 tokens")
+            "blocks       2 query and 2 key blocks of 2048 tokens",
+            "block pairs  0 full, 2 partial, 0 empty")
         .anyMatch(line -> line.startsWith("mask         sliding-window:9"))
         .anyMatch(line -> line.startsWith("exchange     ring (moves at most "))
         .anyMatch(line -> line.startsWith("shards       3, balanced, skew 1.500, "));

@@ -29,10 +29,6 @@ class BadInputOptionTest extends CommandTest {
   @CsvSource(
       delimiter = '|',
       value = {
-        "--mask | diagonal | full, causal or sliding-window:LEFT[,RIGHT] with LEFT and RIGHT from 0",
-        "--mask | Causal | full, causal or sliding-window:LEFT[,RIGHT] with LEFT and RIGHT from 0",
-        "--mask | sliding-window:-5 | full, causal or sliding-window:LEFT[,RIGHT] with LEFT and RIGHT from 0",
-        "--mask | sliding-window:4,x | full, causal or sliding-window:LEFT[,RIGHT] with LEFT and RIGHT from 0",
         "--causal-alignment | middle | top-left or bottom-right",
         "--scale | NaN | a number between -1e30 and 1e30",
         "--scale | 1e300 | a number between -1e30 and 1e30",
@@ -51,6 +47,106 @@ class BadInputOptionTest extends CommandTest {
   void aValueThatTheOptionDoesNotTake(String option, String value, String expected) {
     assertOptionRefused(
         "Invalid %s: found '%s', expected %s".formatted(option, value, expected), option, value);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = ';',
+      value = {
+        "diagonal; expected FORMS",
+        "Causal; expected FORMS",
+        "sliding-window:-5; LEFT is '-5', expected a whole number from 0 to 9223372036854775807",
+        "sliding-window:4,x; RIGHT is 'x', expected a whole number from 0 to 9223372036854775807",
+        "causal & window:3; 'window:3' at 10: expected FORMS",
+        "causal&(sinks:1|documents:3,0); 'documents:3,0' at 17: Invalid documents: length 2 is 0"
+            + " (expected >= 1, the sum <= 2^60)",
+        "(causal; the end of the text at 8, expected &, | or )"
+      })
+  void aMaskThatNobodyKnows(String mask, String reason) {
+    String forms =
+        "full, causal, sliding-window:LEFT[,RIGHT], dilated-window:LEFT,STEP[,RIGHT], prefix:N,"
+            + " documents:LENGTH,…, global:N, global-positions:POSITION,…, sinks:N,"
+            + " block-sparse:SIZE,QUERY-KEY,…, random-blocks:COUNT,SEED[,SIZE[,BLOCKS]],"
+            + " bigbird:WINDOW,N,COUNT,SEED[,SIZE[,BLOCKS]], streaming:N,WINDOW, masks joined by &"
+            + " or |";
+    assertOptionRefused(
+        "Invalid --mask: found '%s', %s".formatted(mask, reason.replace("FORMS", forms)),
+        "--mask",
+        mask);
+  }
+
+  /** The input has 5 queries and 6 keys. */
+  @Test
+  void aMaskForLongerSequences() {
+    assertOptionRefused(
+        "Cannot use mask 'causal & documents:4,2,3': it names what begins at position 6, expected"
+            + " positions below 6, where the longest sequence ends; correct its list or BLOCKS",
+        "--mask",
+        "causal & documents:4,2,3");
+  }
+
+  private void assertListRefused(String message, String file) {
+    assertOptionRefused(message, "--mask", "causal & documents:@" + file);
+    err.getBuffer().setLength(0);
+    assertConfRefused(message, "spark.attention.mask", "sinks:1 | documents:@" + file);
+  }
+
+  @Test
+  void aListOfAMaskThatIsMissing() {
+    assertListRefused(
+        "Cannot read mask list '"
+            + at("absent.txt")
+            + "': no such file, or no right to read it; check the path",
+        at("absent.txt").toString());
+  }
+
+  @Test
+  void aListOfAMaskThatIsAFolder() {
+    assertListRefused(
+        "Cannot read mask list '"
+            + folder
+            + "': found a folder, expected one text file; name the"
+            + " file",
+        folder.toString());
+  }
+
+  @Test
+  void aListOfAMaskThatIsNoText() throws IOException {
+    Path list = Files.write(at("list"), new byte[] {'3', '\n', (byte) 0xff});
+    assertListRefused(
+        "Cannot read mask list '"
+            + list
+            + "': found malformed UTF-8 at byte 2; expected UTF-8: convert the file",
+        list.toString());
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '#',
+      value = {
+        "nosuch://host/list # unknown file system; check what stands before '://'",
+        "'' # expected a path such as folder/name or hdfs://host/name"
+      })
+  void aListOfAMaskThatIsNowhere(String file, String reason) {
+    assertListRefused("Cannot read mask list '%s': %s".formatted(file, reason), file);
+  }
+
+  /** The message has one line, whatever the file has. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = ';',
+      value = {
+        "3,2 x; LENGTH 3 of @LIST is 'x', expected a whole number from 0 to 9223372036854775807",
+        "''; LENGTH 1 of @LIST is '', expected a whole number from 0 to 9223372036854775807",
+        "3 0; Invalid documents: length 2 is 0 (expected >= 1, the sum <= 2^60)"
+      })
+  void aListOfAMaskWithSomethingElseInIt(String content, String reason) throws IOException {
+    Path list = Files.writeString(at("list"), content.replace(' ', '\n'));
+    String mask = "documents:@" + list;
+    assertOptionRefused(
+        "Invalid --mask: found '%s', %s".formatted(mask, reason.replace("LIST", list.toString())),
+        "--mask",
+        mask);
   }
 
   @ParameterizedTest
@@ -173,7 +269,6 @@ class BadInputOptionTest extends CommandTest {
   @ParameterizedTest
   @CsvSource({
     "blockTokens, -1, a whole number from 1 to 65536",
-    "mask, triangle, 'full, causal or sliding-window:LEFT[,RIGHT] with LEFT and RIGHT from 0'",
     "kernel, '', 'auto, vector or scalar'"
   })
   void aValueThatTheKeyDoesNotTake(String key, String value, String expected) {
