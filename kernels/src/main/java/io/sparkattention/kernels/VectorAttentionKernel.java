@@ -380,7 +380,7 @@ public final class VectorAttentionKernel extends AttentionKernel {
     }
   }
 
-  /** Two of fourteen operations less than with the clamp, and 8 % of the softmax's time. */
+  /** Two of fourteen operations less than with the clamp: by itself an eighth faster. */
   private static void unclampedWeights(
       float[] scores, int first, int count, float[] shift, float unit, float[] sums) {
     FloatVector minusUnit = FloatVector.broadcast(FLOATS, -unit);
