@@ -14,7 +14,8 @@ import java.util.Arrays;
  * from the block's first key, the {@value #LANES} virtual lanes of the row sums (key j goes to lane
  * j mod 16), ascending order over the head dimension in QKᵀ and over the keys in PV, fused
  * multiply-adds throughout. A masked key weighs exactly +0. So a leaf (one row, one key block)
- * depends on the set of visible keys only, and all kernels give the same bits.
+ * depends on the set of visible keys only, in whatever form it is given, and all kernels give the
+ * same bits.
  */
 public abstract class AttentionKernel {
   /**
@@ -27,7 +28,8 @@ public abstract class AttentionKernel {
   /**
    * Keys whose PV is summed from zero before it is added to O. The error of a float32 sum grows
    * with its length: with unit-normal inputs it was 2.0e-8 in the mean with 512 keys, 1.7e-8 with
-   * 256 and 1.4e-8 with 128. Halving it costs just under 1 % of the time each time.
+   * 256 and 1.4e-8 with 128. Halving it costs 1 % of the time or less. Two panels, so that a sum
+   * begins at one.
    */
   static final int VALUE_KEYS = 2 * KeyValueBlock.PANEL_KEYS;
 

@@ -31,7 +31,7 @@ public final class AttentionKernels {
 
   /**
    * Has the kernel compiled before it is needed and tests what came of it, in a thread of its own,
-   * about a second long. The first call does, others do nothing.
+   * a second or two long. The first call does, others do nothing.
    */
   public static void startWarmUp() {
     if (WARMED_UP.compareAndSet(false, true)) {
