@@ -6,6 +6,7 @@ import io.sparkattention.kernels.AttentionState;
 import io.sparkattention.kernels.ElementType;
 import io.sparkattention.kernels.KeyValueBlock;
 import io.sparkattention.kernels.QueryBlock;
+import io.sparkattention.kernels.ScoreTransform;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -79,7 +80,12 @@ final class KernelContestant implements Contestant {
       int end = start + keyBlock.keys();
       if (mask.touches(queryStart, queryEnd, start, end)) {
         kernel.fold(
-            block, keyBlock, mask.visible(queryStart, queryEnd, start, end), state, threads);
+            block,
+            keyBlock,
+            mask.visible(queryStart, queryEnd, start, end),
+            ScoreTransform.NONE,
+            state,
+            threads);
       }
       start = end;
     }
