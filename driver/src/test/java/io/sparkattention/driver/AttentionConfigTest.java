@@ -152,8 +152,8 @@ class AttentionConfigTest {
     assertThatThrownBy(() -> AttentionConfig.resolve(options, conf))
         .isInstanceOf(InvalidInputException.class)
         .hasMessage(
-            "Cannot read mask list 'lengths': expected the list itself; write its elements or give"
-                + " AttentionConfig.resolve the MaskLists of a file system");
+            "Cannot read list 'lengths': expected the list itself; write its elements or give"
+                + " AttentionConfig.resolve the ListFiles of a file system");
   }
 
   @ParameterizedTest

@@ -94,7 +94,7 @@ class BadInputOptionTest extends CommandTest {
   @Test
   void aListOfAMaskThatIsMissing() {
     assertListRefused(
-        "Cannot read mask list '"
+        "Cannot read list '"
             + at("absent.txt")
             + "': no such file, or no right to read it; check the path",
         at("absent.txt").toString());
@@ -103,7 +103,7 @@ class BadInputOptionTest extends CommandTest {
   @Test
   void aListOfAMaskThatIsAFolder() {
     assertListRefused(
-        "Cannot read mask list '"
+        "Cannot read list '"
             + folder
             + "': found a folder, expected one text file; name the"
             + " file",
@@ -114,7 +114,7 @@ class BadInputOptionTest extends CommandTest {
   void aListOfAMaskThatIsNoText() throws IOException {
     Path list = Files.write(at("list"), new byte[] {'3', '\n', (byte) 0xff});
     assertListRefused(
-        "Cannot read mask list '"
+        "Cannot read list '"
             + list
             + "': found malformed UTF-8 at byte 2; expected UTF-8: convert the file",
         list.toString());
@@ -128,7 +128,7 @@ class BadInputOptionTest extends CommandTest {
         "'' # expected a path such as folder/name or hdfs://host/name"
       })
   void aListOfAMaskThatIsNowhere(String file, String reason) {
-    assertListRefused("Cannot read mask list '%s': %s".formatted(file, reason), file);
+    assertListRefused("Cannot read list '%s': %s".formatted(file, reason), file);
   }
 
   /** The message has one line, whatever the file has. */
@@ -184,7 +184,7 @@ class BadInputOptionTest extends CommandTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"--queries, other", "--softcap, 30", "--scores-output, 3"})
+  @CsvSource({"--queries, other", "--scores-output, 3"})
   void anOptionThatIsNotBuiltYet(String option, String value) {
     assertOptionRefused("Cannot use " + option + ": not supported yet", option, value);
   }

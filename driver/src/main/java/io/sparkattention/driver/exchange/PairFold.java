@@ -3,22 +3,26 @@ package io.sparkattention.driver.exchange;
 import io.sparkattention.driver.AttentionPlan;
 import io.sparkattention.driver.InvalidInputException;
 import io.sparkattention.driver.SequenceShape;
+import io.sparkattention.driver.scores.Scores;
 import io.sparkattention.kernels.AttentionKernel;
 import io.sparkattention.kernels.AttentionKernels;
 import io.sparkattention.kernels.AttentionState;
 import io.sparkattention.kernels.HeadLayout;
 import io.sparkattention.kernels.InvalidElementException;
+import io.sparkattention.kernels.ScoreBias;
 import io.sparkattention.kernels.ScoreTransform;
 import io.sparkattention.kernels.VisibleKeys;
 import io.sparkattention.partitioning.AttentionMask;
 import io.sparkattention.partitioning.Block;
 import io.sparkattention.partitioning.Coverage;
 import java.io.Serializable;
+import java.util.List;
 import org.apache.spark.TaskContext;
 
 /**
  * What every exchange does with a pair of blocks once both are in one task: nothing if the mask
- * covers the pair, else fold the keys into the queries' state. Travels with the tasks.
+ * covers the pair, else fold the keys into the queries' state, which it finishes when all are
+ * there. Travels with the tasks.
  */
 final class PairFold implements Serializable {
   private static final long serialVersionUID = 1L;
@@ -26,6 +30,7 @@ final class PairFold implements Serializable {
   private final HeadLayout layout;
   private final AttentionMask mask;
   private final long[] offsets;
+  private final Scores scores;
   private final String[] sequenceIds;
   private final String kernelName;
   private transient AttentionKernel kernel;
@@ -34,6 +39,7 @@ final class PairFold implements Serializable {
     this.layout = plan.layout();
     this.mask = plan.mask();
     this.offsets = plan.offsets();
+    this.scores = plan.scores();
     this.sequenceIds = plan.sequences().stream().map(SequenceShape::id).toArray(String[]::new);
     this.kernelName = plan.kernel();
   }
@@ -51,7 +57,8 @@ final class PairFold implements Serializable {
   /**
    * Folds the keys into the state of the queries, on as many threads as the task has CPUs.
    *
-   * @throws InvalidInputException if a score is out of range; names sequence, head and position
+   * @throws InvalidInputException if a score is out of range or a bias none; names sequence, head
+   *     and position
    */
   void fold(PlacedQueries queries, PlacedKeyValues keys, AttentionState state) {
     Block q = queries.block();
@@ -66,12 +73,22 @@ final class PairFold implements Serializable {
               queries.queries(),
               keys.keyValues(),
               visibleKeys(coverage, q, k),
-              ScoreTransform.NONE,
+              transform(q, k),
               state,
               TaskContext.get().cpus());
     } catch (InvalidElementException e) {
       throw InvalidInputException.of(e, sequenceIds[q.sequence()], q.start());
     }
+  }
+
+  /** The rows of queries that have seen all their keys. */
+  AttentionRows finish(Block queries, AttentionState state) {
+    return AttentionRows.finish(queries, state, scores);
+  }
+
+  private ScoreTransform transform(Block queries, Block keys) {
+    List<ScoreBias> biases = scores.biases(queries, keys, offsets[queries.sequence()]);
+    return new ScoreTransform(scores.softcap(), biases, scores.dropout(queries, keys));
   }
 
   private Coverage coverage(Block queries, Block keys) {
