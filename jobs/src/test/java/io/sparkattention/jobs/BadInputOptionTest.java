@@ -33,6 +33,12 @@ class BadInputOptionTest extends CommandTest {
         "--scale | NaN | a number between -1e30 and 1e30",
         "--scale | 1e300 | a number between -1e30 and 1e30",
         "--scale | half | a number between -1e30 and 1e30",
+        "--softcap | 0 | a number from 1e-6 to 1048576",
+        "--dropout | 1 | a number from 0 to below 1",
+        "--seed | x | a whole number of 64 bits",
+        "--relative-bias | causal | KIND,MAX_DISTANCE,WEIGHTS: bidirectional or causal, a whole"
+            + " number from 1, and [buckets, heads] numbers up to 1048576 (-inf masks) or @FILE of"
+            + " them",
         "--exchange | teleport | auto, ring or reduce",
         "--assignment | foo | contiguous, zigzag, striped or balanced",
         "--block-tokens | 0 | a whole number from 1 to 65536",
@@ -147,6 +153,39 @@ class BadInputOptionTest extends CommandTest {
         "Invalid --mask: found '%s', %s".formatted(mask, reason.replace("LIST", list.toString())),
         "--mask",
         mask);
+  }
+
+  /** The input has 4 heads. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "--alibi | 1 2 3 | found 3 slopes, expected 4, one per query head; give that many, or auto",
+        "--sinks | 1 2 3 | found 3 logits, expected 4, one per query head, or a single one; give that"
+            + " many",
+        "--sinks | 1 x | found 'x' as number 2, expected one number per query head, or one for all,"
+            + " from -1048576 to 1048576, or @FILE of such a list",
+        "--alibi | 1e7 1 | found '1e7' as number 1, expected auto, or one slope per query head from"
+            + " -1048576 to 1048576, or @FILE of such a list",
+        "--relative-bias | causal,128,1 2 3 | found 3 weights, expected [buckets, heads] with 4 heads"
+            + " and a number of buckets, at least 2; give one row of weights per bucket",
+        "--relative-bias | bidirectional,128,1 2 3 4 5 6 | found 6 weights, expected [buckets, heads]"
+            + " with 4 heads and an even number of buckets, at least 2; give one row of weights per"
+            + " bucket"
+      })
+  void numbersThatDoNotFit(String option, String value, String reason) {
+    assertOptionRefused("Invalid " + option + ": " + reason, option, value);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"--alibi, ''", "--sinks, ''", "--relative-bias, 'causal,128,'"})
+  void aListOfNumbersThatIsMissing(String option, String before) {
+    assertOptionRefused(
+        "Cannot read list '"
+            + at("absent.txt")
+            + "': no such file, or no right to read it; check the path",
+        option,
+        before + "@" + at("absent.txt"));
   }
 
   @ParameterizedTest
