@@ -76,7 +76,7 @@ public final class AttentionPlan {
       SequenceShape shape = sequences.get(s);
       checkLeaves(shape);
       checkBlock(shape);
-      offsets[s] = config.causalAlignment().offset(shape.queries(), shape.keys());
+      offsets[s] = shape.offset(config.causalAlignment());
       queryBlocks.addAll(grid.blocks(s, shape.firstQuery(), shape.queries()));
       keyBlocks.addAll(grid.blocks(s, 0, shape.keys()));
     }

@@ -7,7 +7,6 @@ import io.sparkattention.driver.AttentionOutput;
 import io.sparkattention.driver.AttentionReport;
 import io.sparkattention.driver.DistributedAttention;
 import io.sparkattention.driver.InvalidInputException;
-import io.sparkattention.driver.io.DataType;
 import io.sparkattention.driver.io.MaskLists;
 import io.sparkattention.driver.io.ParquetInput;
 import io.sparkattention.driver.io.ParquetOutput;
@@ -189,14 +188,13 @@ final class AttendCommand implements Callable<Integer> {
 
   private AttentionOutput output(SparkSession spark, SafetensorsInput from) {
     return output.endsWith(SAFETENSORS)
-        ? new SafetensorsOutput(spark, output, overwrite, from.dataType(), from.rank())
+        ? SafetensorsOutput.like(from, spark, output, overwrite)
         : new ParquetOutput(spark, output, overwrite, DataTypes.LongType);
   }
 
-  /** The rows of a table hold all heads of a token, as tensors of rank 3 do. */
   private AttentionOutput output(SparkSession spark, ParquetInput from) {
     return output.endsWith(SAFETENSORS)
-        ? new SafetensorsOutput(spark, output, overwrite, DataType.F32, 3)
+        ? SafetensorsOutput.ofTable(spark, output, overwrite)
         : new ParquetOutput(spark, output, overwrite, from.sequenceIdType());
   }
 
