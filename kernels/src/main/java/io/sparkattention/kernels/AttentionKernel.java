@@ -120,6 +120,26 @@ public abstract class AttentionKernel {
       int oOffset,
       int oStride);
 
+  /**
+   * Softcap of some scores of one row, as {@link Softcap#of} says.
+   *
+   * @param count scores from {@code offset} on, a multiple of 64
+   * @param cap positive, in the unit of the scores
+   */
+  abstract void softcap(float[] scores, int offset, int count, float cap);
+
+  /** {@code scores[offset + j] += bias[j] · factor} for j below {@code count}, a multiple of 64. */
+  abstract void addBias(float[] scores, int offset, int count, float[] bias, float factor);
+
+  /**
+   * Of some weights of one row those become +0 whose {@link Dropout#hash} is below the threshold.
+   *
+   * @param count weights from {@code offset} on, a multiple of 64
+   * @param key position of the first one's key; its lower 32 bits
+   * @param stream of the query
+   */
+  abstract void drop(float[] weights, int offset, int count, int key, long stream, int threshold);
+
   /** Whether {@code count} ints from {@code offset} on are all {@code value}. */
   abstract boolean allEqual(int[] x, int offset, int count, int value);
 
@@ -137,10 +157,10 @@ public abstract class AttentionKernel {
   abstract void unpack(
       ElementType type, short[] source, int from, int count, float[] target, int to);
 
-  /** Folds a pair of blocks into {@code state} on the calling thread. */
+  /** Folds a pair of blocks into {@code state} on the calling thread, the scores as they are. */
   public final void fold(
       QueryBlock queries, KeyValueBlock keys, VisibleKeys visible, AttentionState state) {
-    fold(queries, keys, visible, state, 1);
+    fold(queries, keys, visible, ScoreTransform.NONE, state, 1);
   }
 
   /**
@@ -150,29 +170,24 @@ public abstract class AttentionKernel {
    * @param visible the keys that each query row sees, in rows of the key block
    * @param state the state of the query block's rows
    * @param threads threads that compute, the calling one among them
-   * @throws InvalidElementException if a visible score is not finite or at least 2^22 in log2 units
+   * @throws InvalidElementException if a visible score is not finite or at least 2^22 in log2
+   *     units, before the transform or, where it is the largest of a row, after it
    */
   public final void fold(
       QueryBlock queries,
       KeyValueBlock keys,
       VisibleKeys visible,
+      ScoreTransform transform,
       AttentionState state,
       int threads) {
-    HeadLayout layout = queries.layout();
-    if (!layout.equals(keys.layout())
-        || state.heads() != layout.numHeads()
-        || state.rows() != queries.rows()
-        || state.valueDim() != layout.valueDim()
-        || !visible.fits(queries.rows(), keys.keys())) {
-      throw new IllegalArgumentException(
-          "Cannot fold %s keys into the state of %s queries".formatted(keys.layout(), layout));
-    }
-    RowGroups groups = new RowGroups(layout.numHeads(), queries.rows(), threads);
+    BlockPair pair = new BlockPair(queries, keys, visible, transform);
+    pair.check(state);
+    RowGroups groups = new RowGroups(state.heads(), state.rows(), threads);
     Runnable work =
         () -> {
-          Leaf leaf = new Leaf(keys);
+          Leaf leaf = new Leaf(pair);
           for (RowGroups.Group group = groups.next(); group != null; group = groups.next()) {
-            foldGroup(queries, keys, visible, group, leaf, state);
+            foldGroup(pair, group, leaf, state);
           }
         };
     FoldThreads.share(threads, work);
@@ -181,20 +196,13 @@ public abstract class AttentionKernel {
   /**
    * Computes the leaves of up to {@link #GROUP_ROWS} rows of one head and adds them to the state.
    */
-  private void foldGroup(
-      QueryBlock queries,
-      KeyValueBlock keys,
-      VisibleKeys visible,
-      RowGroups.Group group,
-      Leaf leaf,
-      AttentionState state) {
+  private void foldGroup(BlockPair pair, RowGroups.Group group, Leaf leaf, AttentionState state) {
     int head = group.head();
-    int keyValueHead = queries.layout().keyValueHead(head);
     leaf.clear(group.to() - group.from());
-    for (int inner = 0; inner < keys.keys(); inner += INNER_KEYS) {
-      leaf.panels.load(this, keyValueHead, inner, visible, group.from(), group.to());
+    for (int inner = 0; inner < pair.keys().keys(); inner += INNER_KEYS) {
+      leaf.panels.load(this, group, inner, pair.visible());
       for (int row = group.from(); row < group.to(); row += STRIP_ROWS) {
-        foldStrip(queries, keys, visible, head, row, inner, leaf, row - group.from());
+        foldStrip(pair, head, row, inner, leaf, row - group.from());
       }
     }
     for (int row = group.from(); row < group.to(); row++) {
@@ -203,7 +211,7 @@ public abstract class AttentionKernel {
         state.addLeaf(
             head,
             row,
-            (double) leaf.references[leafRow] * queries.unit(),
+            (double) leaf.references[leafRow] * pair.queries().unit(),
             leaf.output,
             leafRow * leaf.columns,
             leaf.denominator(leafRow),
@@ -213,28 +221,27 @@ public abstract class AttentionKernel {
   }
 
   /** One strip of six rows against one inner block: a step of FlashAttention-2's inner loop. */
-  private void foldStrip(
-      QueryBlock queries,
-      KeyValueBlock keys,
-      VisibleKeys visible,
-      int head,
-      int row,
-      int inner,
-      Leaf leaf,
-      int leafRow) {
-    if (!leaf.look(visible, row, queries.rows(), inner, keys.keys())) {
+  private void foldStrip(BlockPair pair, int head, int row, int inner, Leaf leaf, int leafRow) {
+    if (!leaf.look(head, row, inner)) {
       return;
     }
-    int keyValueHead = queries.layout().keyValueHead(head);
-    float bound = queries.norms()[head] * keys.keyNorms()[keyValueHead] * queries.unit();
-    scores(queries, head, row, inner, leaf, bound >= MAX_SCORE / 2);
-    softmax(leaf, leafRow, queries.unit(), 2 * bound >= Exp2.NO_CLAMP);
-    addValues(leaf, leafRow, inner, keys.keys(), queries.layout().valueDim());
+    float bound = pair.scoreBound(head);
+    boolean biased = !pair.transform().biases().isEmpty();
+    scores(pair, head, row, inner, leaf, bound >= MAX_SCORE / 2);
+    softmax(leaf, leafRow, pair.queries().unit(), biased || 2 * bound >= Exp2.NO_CLAMP);
+    if (pair.transform().dropout().drops()) {
+      drop(pair.transform().dropout(), head, row, inner, leaf);
+    }
+    addValues(pair, leaf, leafRow, inner);
   }
 
-  /** S = QKᵀ of the panels that the strip touches, −∞ where a row does not see a key; rowmax S. */
-  private void scores(
-      QueryBlock queries, int head, int row, int inner, Leaf leaf, boolean checked) {
+  /**
+   * S = QKᵀ of the panels that the strip touches, transformed, −∞ where a row does not see a key;
+   * rowmax S.
+   */
+  private void scores(BlockPair pair, int head, int row, int inner, Leaf leaf, boolean checked) {
+    QueryBlock queries = pair.queries();
+    boolean transformed = pair.transform().changesScores();
     Arrays.fill(leaf.shift, Leaf.NONE);
     for (int p = leaf.nextTouched(0), end; p < Leaf.INNER_PANELS; p = leaf.nextTouched(end)) {
       end = leaf.endOfRun(p);
@@ -249,11 +256,38 @@ public abstract class AttentionKernel {
           p * PANEL_KEYS,
           leaf.maxima);
       if (checked) {
-        leaf.checkScores(p, end, head, row, queries.unit());
+        leaf.checkScores(p, end);
+      }
+      if (transformed) {
+        transform(pair, head, row, inner, leaf, p, end);
       }
       for (int r = 0; r < STRIP_ROWS; r++) {
-        float max = leaf.seesWhole(p) ? leaf.maxima[r * LANES] : mask(leaf, r, p, end);
+        boolean known = leaf.seesWhole(p) && !transformed;
+        float max = known ? leaf.maxima[r * LANES] : mask(leaf, r, p, end);
         leaf.shift[r] = Math.max(leaf.shift[r], max);
+      }
+    }
+    if (transformed) {
+      leaf.checkMaxima();
+    }
+  }
+
+  /** Softcap and biases of the panels [from, to), for the rows that there are. */
+  private void transform(
+      BlockPair pair, int head, int row, int inner, Leaf leaf, int from, int to) {
+    ScoreTransform transform = pair.transform();
+    float toRaw = (float) (1 / pair.queries().scoreOf(1));
+    int key = inner + from * PANEL_KEYS;
+    int count = (to - from) * PANEL_KEYS;
+    int keys = Math.min(count, pair.keys().keys() - key);
+    for (int r = 0; r < Math.min(STRIP_ROWS, pair.queries().rows() - row); r++) {
+      int offset = r * SCORE_STRIDE + from * PANEL_KEYS;
+      if (transform.softcap() > 0) {
+        softcap(leaf.scores, offset, count, transform.softcap() * toRaw);
+      }
+      for (ScoreBias bias : transform.biases()) {
+        bias.row(head, row + r, key, keys, leaf.bias);
+        addBias(leaf.scores, offset, count, leaf.bias, toRaw);
       }
     }
   }
@@ -295,8 +329,26 @@ public abstract class AttentionKernel {
     leaf.addSums(leafRow);
   }
 
+  /** Weights that are dropped become 0, after the row sums. */
+  private void drop(Dropout dropout, int head, int row, int inner, Leaf leaf) {
+    for (int p = leaf.nextTouched(0), end; p < Leaf.INNER_PANELS; p = leaf.nextTouched(end)) {
+      end = leaf.endOfTouched(p);
+      for (int r = 0; r < STRIP_ROWS; r++) {
+        drop(
+            leaf.scores,
+            r * SCORE_STRIDE + p * PANEL_KEYS,
+            (end - p) * PANEL_KEYS,
+            (int) (dropout.firstKey() + inner + p * PANEL_KEYS),
+            dropout.stream(head, row + r),
+            dropout.threshold());
+      }
+    }
+  }
+
   /** O = O + PV: sums of {@link #VALUE_KEYS} keys that begin at fixed ones, whatever is masked. */
-  private void addValues(Leaf leaf, int leafRow, int inner, int keys, int valueDim) {
+  private void addValues(BlockPair pair, Leaf leaf, int leafRow, int inner) {
+    int keys = pair.keys().keys();
+    int valueDim = pair.queries().layout().valueDim();
     for (int p = 0; p < Leaf.INNER_PANELS; p += 2) {
       int from = (leaf.touches(p) ? p : p + 1) * PANEL_KEYS;
       int to = Math.min((leaf.touches(p + 1) ? p + 2 : p + 1) * PANEL_KEYS, keys - inner);

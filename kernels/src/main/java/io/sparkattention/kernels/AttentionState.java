@@ -42,6 +42,7 @@ public final class AttentionState {
 
   private static final double ONE_BIN_LOWER = 1.0 / (1L << W);
   private static final double LN_2 = 0.6931471805599453;
+  private static final double LOG2_E = 1.4426950408889634;
 
   private final int heads;
   private final int rows;
@@ -236,31 +237,47 @@ public final class AttentionState {
     }
   }
 
+  /** The result of one head and row, of all keys it has seen and nothing else. */
+  public float finish(int head, int row, float[] output, int offset) {
+    return finish(head, row, Float.NEGATIVE_INFINITY, 0, output, offset);
+  }
+
   /**
    * The result of one head and row.
    *
+   * @param sink the logit of the head's attention sink, a key whose value is zero (Xiao et al.
+   *     2024, arXiv:2309.17453, equation 2), below 2^21 in absolute value; −∞: none
+   * @param dropout the probability with which weights were dropped
    * @param output receives {@code valueDim} floats from {@code offset} on: the attention output,
    *     zero for a row that saw no key
-   * @return the natural logarithm of the sum of the exponentials of the scores; −∞ for a row that
-   *     saw no key
+   * @return the natural logarithm of the sum of the exponentials of the scores, the sink's among
+   *     them; −∞ for a row that saw neither
    */
-  public float finish(int head, int row, float[] output, int offset) {
+  public float finish(int head, int row, float sink, double dropout, float[] output, int offset) {
     int first = (head * rows + row) * (valueDim + 1);
     int last = first + valueDim;
     if (bin[last] == EMPTY) {
       Arrays.fill(output, offset, offset + valueDim, 0f);
-      return Float.NEGATIVE_INFINITY;
+      return sink;
     }
+    int top = bin[last];
     double denominator = hi[last] + lo[last];
-    double inverse = 1 / denominator;
+    if (sink != Float.NEGATIVE_INFINITY) {
+      double exponent = sink * LOG2_E;
+      int whole = (int) Math.rint(exponent);
+      double weight = Exp2.ofFraction(exponent - whole);
+      top = Math.max(top, whole);
+      denominator = Math.scalb(denominator, bin[last] - top) + Math.scalb(weight, whole - top);
+    }
+    double inverse = 1 / (denominator * (1 - dropout));
     for (int c = 0; c < valueDim; c++) {
       int i = first + c;
       double quotient = (hi[i] + lo[i]) * inverse;
       // An empty element is 0; scalb is slow, and nearly always nothing is to be scaled.
-      int shift = bin[i] == EMPTY ? 0 : bin[i] - bin[last];
+      int shift = bin[i] == EMPTY ? 0 : bin[i] - top;
       output[offset + c] = (float) (shift == 0 ? quotient : Math.scalb(quotient, shift));
     }
-    return (float) (bin[last] * LN_2 + StrictMath.log(denominator));
+    return (float) (top * LN_2 + StrictMath.log(denominator));
   }
 
   /** 2^n for n in the range of normal floats; scalb takes five times as long. */

@@ -62,13 +62,8 @@ final class InnerPanels {
    *
    * @param inner the inner block's first row in the block
    */
-  void load(
-      AttentionKernel kernel,
-      int keyValueHead,
-      int inner,
-      VisibleKeys visible,
-      int group,
-      int groupEnd) {
+  void load(AttentionKernel kernel, RowGroups.Group group, int inner, VisibleKeys visible) {
+    int keyValueHead = layout.keyValueHead(group.head());
     if (block.type() == ElementType.F32) {
       keyStart = block.keyPanelOffset(keyValueHead, 0);
       valueStart = block.valuePanelOffset(keyValueHead, 0);
@@ -77,7 +72,8 @@ final class InnerPanels {
     int innerEnd = Math.min(inner + INNER_KEYS, block.keys());
     int first = inner / PANEL_KEYS;
     int count = QueryBlock.ceilDiv(innerEnd - inner, PANEL_KEYS);
-    int touched = visible.touched(group, groupEnd - group, first, count, block.keys());
+    int rows = group.to() - group.from();
+    int touched = visible.touched(group.head(), group.from(), rows, first, count, block.keys());
     int before = touched == 0 ? 0 : Integer.numberOfTrailingZeros(touched);
     int panels = Integer.SIZE - Integer.numberOfLeadingZeros(touched) - before;
     firstKey = (first + before) * PANEL_KEYS;

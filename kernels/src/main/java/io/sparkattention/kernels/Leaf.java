@@ -44,13 +44,20 @@ final class Leaf {
   /** [6]: rowmax S, and then what is subtracted from the scores of the row. */
   final float[] shift = new float[STRIP_ROWS];
 
-  /** What the strip's rows [firstRow, rowEnd) see of the panels from firstPanel on. */
-  private VisibleKeys visible;
+  /** [512]: biases of one row. */
+  final float[] bias = new float[INNER_KEYS];
+
+  private final BlockPair pair;
+
+  /**
+   * The strip's rows are [firstRow, rowEnd) of {@code head}, the inner cut's panels from firstPanel
+   * on.
+   */
+  private int head;
 
   private int firstRow;
   private int rowEnd;
   private int firstPanel;
-  private int keys;
 
   /** Bit p: whether any row of the strip sees any key of panel p of the inner cut. */
   private int touched;
@@ -58,9 +65,10 @@ final class Leaf {
   /** Bit p: whether every row sees every key of panel p. */
   private int full;
 
-  Leaf(KeyValueBlock keys) {
-    this.panels = new InnerPanels(keys);
-    this.columns = KeyValueBlock.paddedColumns(keys.layout().valueDim());
+  Leaf(BlockPair pair) {
+    this.pair = pair;
+    this.panels = new InnerPanels(pair.keys());
+    this.columns = KeyValueBlock.paddedColumns(pair.keys().layout().valueDim());
     this.output = new float[GROUP_ROWS * columns];
   }
 
@@ -76,19 +84,18 @@ final class Leaf {
    * Looks at what the strip of {@code row} sees of an inner cut. Rows beyond the block are not
    * asked.
    *
-   * @param rows rows of the query block
-   * @param keys keys of the key block
    * @return whether it sees anything
    */
-  boolean look(VisibleKeys seen, int row, int rows, int inner, int keys) {
-    this.visible = seen;
+  boolean look(int head, int row, int inner) {
+    this.head = head;
     this.firstRow = row;
-    this.rowEnd = Math.min(row + STRIP_ROWS, rows);
+    this.rowEnd = Math.min(row + STRIP_ROWS, pair.queries().rows());
     this.firstPanel = inner / PANEL_KEYS;
-    this.keys = keys;
+    VisibleKeys visible = pair.visible();
+    int keys = pair.keys().keys();
     int count = QueryBlock.ceilDiv(Math.min(INNER_KEYS, keys - inner), PANEL_KEYS);
-    touched = seen.touched(row, rowEnd - row, firstPanel, count, keys);
-    full = seen.whole(row, rowEnd - row, firstPanel, count, keys);
+    touched = visible.touched(head, row, rowEnd - row, firstPanel, count, keys);
+    full = visible.whole(head, row, rowEnd - row, firstPanel, count, keys);
     return touched != 0;
   }
 
@@ -128,7 +135,9 @@ final class Leaf {
   /** Bits of the keys of a panel that row r of the strip sees; a row beyond the block sees none. */
   long word(int r, int panel) {
     int row = firstRow + r;
-    return row < rowEnd ? visible.word(row, firstPanel + panel, keys) : 0;
+    return row < rowEnd
+        ? pair.visible().word(head, row, firstPanel + panel, pair.keys().keys())
+        : 0;
   }
 
   /** ℓ = ℓ + rowsum P. */
@@ -148,21 +157,34 @@ final class Leaf {
     }
   }
 
-  /**
-   * Refuses visible scores of panels [from, to) that are not finite or too large.
-   *
-   * @param row the strip's first row in the query block
-   */
-  void checkScores(int from, int to, int head, int row, float unit) {
+  /** Refuses visible scores of panels [from, to) that are not finite or too large. */
+  void checkScores(int from, int to) {
     for (int r = 0; r < STRIP_ROWS; r++) {
       for (int key = from * PANEL_KEYS; key < to * PANEL_KEYS; key++) {
-        boolean seen = (word(r, key / PANEL_KEYS) >> key & 1) != 0;
-        float score = scores[r * SCORE_STRIDE + key] * unit;
-        if (seen && !(Math.abs(score) < AttentionKernel.MAX_SCORE)) {
-          throw new InvalidElementException(
-              "score", head, row + r, score, "finite and below 2^22 in log2 units");
+        if ((word(r, key / PANEL_KEYS) >> key & 1) != 0) {
+          checkScore(r, scores[r * SCORE_STRIDE + key]);
         }
       }
+    }
+  }
+
+  /**
+   * Refuses transformed scores: not finite or too large where they are the largest of a row, −∞ if
+   * all of a row's are. The others weigh 0 then, or less than a biased score can tell.
+   */
+  void checkMaxima() {
+    for (int r = 0; r < STRIP_ROWS; r++) {
+      if (shift[r] != NONE) {
+        checkScore(r, shift[r]);
+      }
+    }
+  }
+
+  private void checkScore(int r, float score) {
+    float inLog2 = score * pair.queries().unit();
+    if (!(Math.abs(inLog2) < AttentionKernel.MAX_SCORE)) {
+      throw new InvalidElementException(
+          "score", head, firstRow + r, inLog2, "finite and below 2^22 in log2 units");
     }
   }
 

@@ -61,6 +61,11 @@ public final class QueryBlock {
     return unit;
   }
 
+  /** The score, in the unit of the natural exponent, of a dot product with a packed query. */
+  double scoreOf(double product) {
+    return product * unit / LOG2_E;
+  }
+
   /** The packed queries, [numHeads, ceil(rows / 6), keyDim, 6]; not a copy. */
   public float[] strips() {
     return strips;

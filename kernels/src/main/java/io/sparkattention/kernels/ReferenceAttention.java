@@ -13,6 +13,18 @@ public final class ReferenceAttention {
     boolean test(int query, int key);
   }
 
+  /** What becomes of a scaled score: softcap, biases, −∞ for a key that the query does not see. */
+  @FunctionalInterface
+  public interface Scores {
+    double of(int head, int query, int key, double score);
+  }
+
+  /** By what a weight is multiplied before it meets its value: 0 or 1 / (1 − p) for dropout. */
+  @FunctionalInterface
+  public interface Weights {
+    double factor(int head, int query, int key);
+  }
+
   /**
    * @param output [numHeads, queries, valueDim]
    * @param logSumExp [numHeads, queries]; −∞ for a query that sees no key
@@ -30,8 +42,32 @@ public final class ReferenceAttention {
    */
   public static Result attend(
       HeadLayout layout, float[] query, float[] key, float[] value, double scale, Visible visible) {
-    int queries = query.length / (layout.numHeads() * layout.keyDim());
-    int keys = key.length / (layout.numKeyValueHeads() * layout.keyDim());
+    Scores scores =
+        (head, i, j, score) -> visible.test(i, j) ? scale * score : Double.NEGATIVE_INFINITY;
+    double[] sinks = new double[layout.numHeads()];
+    Arrays.fill(sinks, Double.NEGATIVE_INFINITY);
+    return attend(layout, new Tensors(query, key, value), scores, (head, i, j) -> 1, sinks);
+  }
+
+  /**
+   * Queries, keys and values of one sequence.
+   *
+   * @param query [numHeads, queries, keyDim]
+   * @param key [numKeyValueHeads, keys, keyDim]
+   * @param value [numKeyValueHeads, keys, valueDim]
+   */
+  @SuppressWarnings("ArrayRecordComponent")
+  public record Tensors(float[] query, float[] key, float[] value) {}
+
+  /**
+   * @param scores of the dot product of a query and a key, not scaled
+   * @param weights applied behind the softmax
+   * @param sinks [numHeads]: logits of a further key each, whose value is zero; −∞: none
+   */
+  public static Result attend(
+      HeadLayout layout, Tensors tensors, Scores scores, Weights weights, double[] sinks) {
+    int queries = tensors.query.length / (layout.numHeads() * layout.keyDim());
+    int keys = tensors.key.length / (layout.numKeyValueHeads() * layout.keyDim());
     double[] output = new double[layout.numHeads() * queries * layout.valueDim()];
     double[] logSumExp = new double[layout.numHeads() * queries];
     double[] probabilities = new double[layout.numHeads() * queries * keys];
@@ -39,19 +75,19 @@ public final class ReferenceAttention {
       int keyRow = layout.keyValueHead(h) * keys;
       for (int i = 0; i < queries; i++) {
         int queryRow = h * queries + i;
-        double[] scores = new double[keys];
+        double[] row = new double[keys + 1];
         for (int j = 0; j < keys; j++) {
-          scores[j] =
-              visible.test(i, j)
-                  ? scale * dot(query, queryRow, key, keyRow + j, layout.keyDim())
-                  : Double.NEGATIVE_INFINITY;
+          double dot = dot(tensors.query, queryRow, tensors.key, keyRow + j, layout.keyDim());
+          row[j] = scores.of(h, i, j, dot);
         }
-        logSumExp[queryRow] = softmax(scores);
-        System.arraycopy(scores, 0, probabilities, queryRow * keys, keys);
+        row[keys] = sinks[h];
+        logSumExp[queryRow] = softmax(row);
+        System.arraycopy(row, 0, probabilities, queryRow * keys, keys);
         for (int j = 0; j < keys; j++) {
+          double weight = row[j] * weights.factor(h, i, j);
           for (int c = 0; c < layout.valueDim(); c++) {
             output[queryRow * layout.valueDim() + c] +=
-                scores[j] * value[(keyRow + j) * layout.valueDim() + c];
+                weight * tensors.value[(keyRow + j) * layout.valueDim() + c];
           }
         }
       }

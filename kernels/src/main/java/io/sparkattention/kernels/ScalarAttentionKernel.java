@@ -61,6 +61,30 @@ public final class ScalarAttentionKernel extends AttentionKernel {
   }
 
   @Override
+  void softcap(float[] scores, int offset, int count, float cap) {
+    float rate = Softcap.rate(cap);
+    for (int j = offset; j < offset + count; j++) {
+      scores[j] = Softcap.of(scores[j], cap, rate);
+    }
+  }
+
+  @Override
+  void addBias(float[] scores, int offset, int count, float[] bias, float factor) {
+    for (int j = 0; j < count; j++) {
+      scores[offset + j] = Math.fma(bias[j], factor, scores[offset + j]);
+    }
+  }
+
+  @Override
+  void drop(float[] weights, int offset, int count, int key, long stream, int threshold) {
+    for (int j = 0; j < count; j++) {
+      if (Dropout.hash(key + j, (int) stream, (int) (stream >>> 32)) < threshold) {
+        weights[offset + j] = 0;
+      }
+    }
+  }
+
+  @Override
   void weights(
       float[] scores,
       int first,

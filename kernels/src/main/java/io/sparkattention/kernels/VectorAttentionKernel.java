@@ -27,6 +27,10 @@ public final class VectorAttentionKernel extends AttentionKernel {
   /** By how much lane i is shifted for bit i to become the sign. */
   private static final int[] TO_SIGN = IntStream.range(0, L).map(i -> 31 - i).toArray();
 
+  /** What lane i adds to the hash's first step. */
+  private static final int[] KEY_STEPS =
+      IntStream.range(0, L).map(i -> i * Dropout.KEY_STEP).toArray();
+
   /**
    * Whether the CPU has 32 vector registers, as with AVX-512, and not 16. The micro-kernels hold 6
    * rows × 4 vectors of columns (keys of S, values of O) there and 6 × 2 otherwise: 24 or 12
@@ -69,6 +73,10 @@ public final class VectorAttentionKernel extends AttentionKernel {
       n = n.min(IntVector.broadcast(INTS, 127)).max(IntVector.broadcast(INTS, 0));
       n = n.add(n.lanewise(VectorOperators.LSHL, 1)).lanewise(VectorOperators.XOR, n).and(n);
       n = n.lanewise(VectorOperators.LSHL, n).lanewise(VectorOperators.ASHR, 31);
+      n =
+          n.lanewise(VectorOperators.LSHR, 1)
+              .mul(n)
+              .sub(n.reinterpretAsFloats().div(b).mul(b).reinterpretAsInts());
       x[0] = n.reduceLanes(VectorOperators.MAX) & n.reduceLanes(VectorOperators.MIN) & 1;
       n.reinterpretAsFloats().intoArray(x, L);
     }
@@ -443,6 +451,74 @@ public final class VectorAttentionKernel extends AttentionKernel {
         }
         sum.intoArray(sums, target);
       }
+    }
+  }
+
+  /** {@link Softcap#of} on vectors. */
+  @Override
+  void softcap(float[] scores, int offset, int count, float cap) {
+    float rate = Softcap.rate(cap);
+    FloatVector minusRate = FloatVector.broadcast(FLOATS, -rate);
+    FloatVector minusCap = FloatVector.broadcast(FLOATS, -cap);
+    FloatVector magic = FloatVector.broadcast(FLOATS, Exp2.MAGIC);
+    FloatVector one = FloatVector.broadcast(FLOATS, 1f);
+    FloatVector two = FloatVector.broadcast(FLOATS, 2f);
+    IntVector clamp = IntVector.broadcast(INTS, Float.floatToRawIntBits(Softcap.CLAMP / rate));
+    IntVector bitsOfOne = IntVector.broadcast(INTS, Exp2.BITS_OF_ONE);
+    IntVector magnitude = IntVector.broadcast(INTS, Integer.MAX_VALUE);
+    for (int j = offset; j < offset + count; j += L) {
+      IntVector s = FloatVector.fromArray(FLOATS, scores, j).reinterpretAsInts();
+      IntVector abs = s.and(magnitude);
+      // For floats ≥ 0 the order of the bits as integers is that of the floats.
+      FloatVector u = abs.min(clamp).reinterpretAsFloats();
+      FloatVector z = u.fma(minusRate, magic);
+      FloatVector f = u.fma(minusRate, magic.sub(z));
+      FloatVector q = f.fma(Softcap.Q5, Softcap.Q4);
+      q = q.fma(f, FloatVector.broadcast(FLOATS, Softcap.Q3));
+      q = q.fma(f, FloatVector.broadcast(FLOATS, Softcap.Q2));
+      q = q.fma(f, FloatVector.broadcast(FLOATS, Softcap.Q1));
+      q = q.fma(f, FloatVector.broadcast(FLOATS, Softcap.Q0));
+      IntVector exponent = z.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23);
+      FloatVector power = exponent.add(bitsOfOne).reinterpretAsFloats();
+      FloatVector e = power.fma(q.mul(f), power.sub(one));
+      IntVector capped = e.mul(minusCap).div(e.add(two)).reinterpretAsInts();
+      // The magnitude's sign is clear, or it is −0 for s = 0: both take the sign of s.
+      capped =
+          capped.and(magnitude).lanewise(VectorOperators.XOR, s.lanewise(VectorOperators.XOR, abs));
+      capped.reinterpretAsFloats().intoArray(scores, j);
+    }
+  }
+
+  @Override
+  void addBias(float[] scores, int offset, int count, float[] bias, float factor) {
+    FloatVector toRaw = FloatVector.broadcast(FLOATS, factor);
+    for (int j = 0; j < count; j += L) {
+      FloatVector s = FloatVector.fromArray(FLOATS, scores, offset + j);
+      FloatVector.fromArray(FLOATS, bias, j).fma(toRaw, s).intoArray(scores, offset + j);
+    }
+  }
+
+  /** {@link Dropout#hash} on vectors; below the threshold the difference is negative. */
+  @Override
+  void drop(float[] weights, int offset, int count, int key, long stream, int threshold) {
+    IntVector high = IntVector.broadcast(INTS, (int) (stream >>> 32));
+    IntVector least = IntVector.broadcast(INTS, threshold);
+    IntVector mix1 = IntVector.broadcast(INTS, Dropout.MIX_1);
+    IntVector mix2 = IntVector.broadcast(INTS, Dropout.MIX_2);
+    IntVector step = IntVector.broadcast(INTS, L * Dropout.KEY_STEP);
+    IntVector all = IntVector.broadcast(INTS, -1);
+    IntVector keys = IntVector.fromArray(INTS, KEY_STEPS, 0);
+    keys = keys.add(IntVector.broadcast(INTS, key * Dropout.KEY_STEP + (int) stream));
+    for (int j = offset; j < offset + count; j += L) {
+      IntVector x = keys.lanewise(VectorOperators.LSHR, 16);
+      x = x.lanewise(VectorOperators.XOR, keys).mul(mix1).lanewise(VectorOperators.XOR, high);
+      x = x.lanewise(VectorOperators.LSHR, 13).lanewise(VectorOperators.XOR, x).mul(mix2);
+      x = x.lanewise(VectorOperators.LSHR, 16).lanewise(VectorOperators.XOR, x);
+      x = x.lanewise(VectorOperators.LSHR, 1).sub(least).lanewise(VectorOperators.ASHR, 31);
+      x = x.lanewise(VectorOperators.XOR, all);
+      x = x.and(FloatVector.fromArray(FLOATS, weights, j).reinterpretAsInts());
+      x.reinterpretAsFloats().intoArray(weights, j);
+      keys = keys.add(step);
     }
   }
 

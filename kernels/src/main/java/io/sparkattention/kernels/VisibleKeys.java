@@ -5,23 +5,27 @@ package io.sparkattention.kernels;
  * any set as bits. The form does not touch the result. Immutable as long as its arrays are.
  */
 public final class VisibleKeys {
-  private static final VisibleKeys ALL = new VisibleKeys(null, null, null, 0);
+  private static final VisibleKeys ALL = new VisibleKeys(null, null, null, 0, 0);
 
   /** [query rows], or null where the rows are not intervals. */
   private final int[] from;
 
   private final int[] to;
 
-  /** [query rows, wordsPerRow], or null where they are not bits. */
+  /** [query rows, wordsPerRow], for each head or for all, or null where they are not bits. */
   private final long[] words;
 
   private final int wordsPerRow;
 
-  private VisibleKeys(int[] from, int[] to, long[] words, int wordsPerRow) {
+  /** Rows of {@link #words} for each head; 0: the same rows for all. */
+  private final int rowsPerHead;
+
+  private VisibleKeys(int[] from, int[] to, long[] words, int wordsPerRow, int rowsPerHead) {
     this.from = from;
     this.to = to;
     this.words = words;
     this.wordsPerRow = wordsPerRow;
+    this.rowsPerHead = rowsPerHead;
   }
 
   /** Every query sees every key. */
@@ -37,7 +41,7 @@ public final class VisibleKeys {
    * @param to [query rows]; not copied
    */
   public static VisibleKeys ofIntervals(int[] from, int[] to) {
-    return new VisibleKeys(from, to, null, 0);
+    return new VisibleKeys(from, to, null, 0, 0);
   }
 
   /**
@@ -46,14 +50,25 @@ public final class VisibleKeys {
    * @param wordsPerRow keys / 64, rounded up
    */
   public static VisibleKeys ofBits(long[] words, int wordsPerRow) {
-    return new VisibleKeys(null, null, words, wordsPerRow);
+    return new VisibleKeys(null, null, words, wordsPerRow, 0);
   }
 
-  /** Whether this can be the visible keys of so many query rows and keys. */
-  boolean fits(int rows, int keys) {
+  /**
+   * Bits that differ between the query heads.
+   *
+   * @param words [numHeads, query rows, wordsPerRow], as above
+   */
+  public static VisibleKeys ofHeadBits(long[] words, int rows, int wordsPerRow) {
+    return new VisibleKeys(null, null, words, wordsPerRow, rows);
+  }
+
+  /** Whether this can be the visible keys of so many heads, query rows and keys. */
+  boolean fits(int heads, int rows, int keys) {
     if (words != null) {
+      long needed = rowsPerHead == 0 ? rows : (long) heads * rows;
       return wordsPerRow == QueryBlock.ceilDiv(keys, Long.SIZE)
-          && words.length >= (long) rows * wordsPerRow;
+          && (rowsPerHead == 0 || rowsPerHead == rows)
+          && words.length >= needed * wordsPerRow;
     }
     return from == null || from.length >= rows && to.length >= rows;
   }
@@ -62,17 +77,18 @@ public final class VisibleKeys {
    * The panels of which some row of a strip sees a key, or a few more: bit p for panel {@code first
    * + p}.
    *
+   * @param head the query head
    * @param row the first of {@code rows} rows
    * @param panels panels from {@code first} on, at most 31
    * @param keys keys in all
    */
-  int touched(int row, int rows, int first, int panels, int keys) {
+  int touched(int head, int row, int rows, int first, int panels, int keys) {
     if (words != null) {
       int touched = 0;
       for (int p = 0; p < panels; p++) {
         long any = 0;
         for (int r = row; r < row + rows; r++) {
-          any |= words[r * wordsPerRow + first + p];
+          any |= words[wordOf(head, r, first + p)];
         }
         touched |= any != 0 ? 1 << p : 0;
       }
@@ -97,13 +113,13 @@ public final class VisibleKeys {
   }
 
   /** Those of which every row of the strip sees all 64 keys; the parameters as above. */
-  int whole(int row, int rows, int first, int panels, int keys) {
+  int whole(int head, int row, int rows, int first, int panels, int keys) {
     int whole = (1 << Math.min(panels, keys / Long.SIZE - first)) - 1;
     if (words != null) {
       for (int p = 0; p < panels; p++) {
         long every = -1;
         for (int r = row; r < row + rows; r++) {
-          every &= words[r * wordsPerRow + first + p];
+          every &= words[wordOf(head, r, first + p)];
         }
         whole &= every == -1 ? -1 : ~(1 << p);
       }
@@ -120,14 +136,18 @@ public final class VisibleKeys {
   }
 
   /** The bits of the 64 keys of a panel, of {@code keys} in all; those beyond are 0. */
-  long word(int row, int panel, int keys) {
+  long word(int head, int row, int panel, int keys) {
     int first = panel * Long.SIZE;
     if (words != null) {
-      return words[row * wordsPerRow + panel] & bits(0, keys - first);
+      return words[wordOf(head, row, panel)] & bits(0, keys - first);
     }
     return from == null
         ? bits(0, keys - first)
         : bits(from[row] - first, Math.min(to[row], keys) - first);
+  }
+
+  private int wordOf(int head, int row, int panel) {
+    return (head * rowsPerHead + row) * wordsPerRow + panel;
   }
 
   /** The bits [from, to) of a word, of which either may lie outside. */

@@ -127,7 +127,8 @@ public final class AttentionCase {
     for (int start = 0; start < keys; start += blockKeys) {
       int end = Math.min(start + blockKeys, keys);
       VisibleKeys visible = band(0, queries, start, end, offset, left, right);
-      kernel.fold(block, keyValueBlock(start, end, type), visible, state, threads);
+      kernel.fold(
+          block, keyValueBlock(start, end, type), visible, ScoreTransform.NONE, state, threads);
     }
     return state;
   }

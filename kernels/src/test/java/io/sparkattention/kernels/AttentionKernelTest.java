@@ -199,7 +199,7 @@ class AttentionKernelTest {
         int blockKeys = end - start;
         int words = QueryBlock.ceilDiv(blockKeys, 64);
         long[] bits = new long[queries * words];
-        Arrays.setAll(bits, i -> band.word(i / words, i % words, blockKeys));
+        Arrays.setAll(bits, i -> band.word(0, i / words, i % words, blockKeys));
         VECTOR.fold(
             c.queryBlock(0, queries),
             c.keyValueBlock(start, end, type),

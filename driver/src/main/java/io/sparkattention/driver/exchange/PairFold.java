@@ -8,6 +8,7 @@ import io.sparkattention.kernels.AttentionKernels;
 import io.sparkattention.kernels.AttentionState;
 import io.sparkattention.kernels.HeadLayout;
 import io.sparkattention.kernels.InvalidElementException;
+import io.sparkattention.kernels.ScoreTransform;
 import io.sparkattention.kernels.VisibleKeys;
 import io.sparkattention.partitioning.AttentionMask;
 import io.sparkattention.partitioning.Block;
@@ -65,6 +66,7 @@ final class PairFold implements Serializable {
               queries.queries(),
               keys.keyValues(),
               visibleKeys(coverage, q, k),
+              ScoreTransform.NONE,
               state,
               TaskContext.get().cpus());
     } catch (InvalidElementException e) {

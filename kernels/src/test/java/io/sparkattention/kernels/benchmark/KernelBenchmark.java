@@ -42,6 +42,7 @@ public final class KernelBenchmark {
     tables.put("decode", this::decode);
     tables.put("threads", this::threads);
     tables.put("elements", this::elements);
+    tables.put("scores", this::scores);
     tables.put("parts", this::parts);
     tables.put("scalar", this::scalar);
     tables.put("cliffs", this::cliffs);
@@ -168,6 +169,11 @@ public final class KernelBenchmark {
   private void elements() {
     report.add(
         "Keys and values in 16 bits\n\n" + ElementTable.measure(GATE_HEAD_DIMS, rounds(4096)));
+  }
+
+  private void scores() {
+    report.add(
+        "Score functions and dropout\n\n" + ScoreTable.measure(GATE_HEAD_DIMS, rounds(4096)));
   }
 
   private void parts() {

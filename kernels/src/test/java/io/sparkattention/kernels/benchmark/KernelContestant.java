@@ -6,6 +6,7 @@ import io.sparkattention.kernels.AttentionState;
 import io.sparkattention.kernels.ElementType;
 import io.sparkattention.kernels.KeyValueBlock;
 import io.sparkattention.kernels.QueryBlock;
+import io.sparkattention.kernels.ScoreTransform;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -22,6 +23,7 @@ final class KernelContestant implements Contestant {
   private final Mask mask;
   private final ElementType type;
   private final int threads;
+  private final ScoreTransform transform;
   private final List<QueryBlock> queries = new ArrayList<>();
   private final List<KeyValueBlock> keys = new ArrayList<>();
 
@@ -35,11 +37,23 @@ final class KernelContestant implements Contestant {
 
   KernelContestant(
       AttentionKernel kernel, AttentionCase c, Mask mask, ElementType type, int threads) {
+    this(kernel, c, mask, type, threads, ScoreTransform.NONE);
+  }
+
+  /** The same transform for every pair of blocks. */
+  KernelContestant(
+      AttentionKernel kernel,
+      AttentionCase c,
+      Mask mask,
+      ElementType type,
+      int threads,
+      ScoreTransform transform) {
     this.kernel = kernel;
     this.c = c;
     this.mask = mask;
     this.type = type;
     this.threads = threads;
+    this.transform = transform;
     for (int start = 0; start < c.queries; start += BLOCK_TOKENS) {
       queries.add(c.queryBlock(start, Math.min(start + BLOCK_TOKENS, c.queries)));
     }
@@ -79,7 +93,12 @@ final class KernelContestant implements Contestant {
       int end = start + keyBlock.keys();
       if (mask.touches(queryStart, queryEnd, start, end)) {
         kernel.fold(
-            block, keyBlock, mask.visible(queryStart, queryEnd, start, end), state, threads);
+            block,
+            keyBlock,
+            mask.visible(queryStart, queryEnd, start, end),
+            ScoreTransform.NONE,
+            state,
+            threads);
       }
       start = end;
     }
