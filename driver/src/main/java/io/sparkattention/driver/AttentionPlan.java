@@ -1,6 +1,7 @@
 package io.sparkattention.driver;
 
 import io.sparkattention.driver.AttentionConfig.ExchangeKind;
+import io.sparkattention.driver.exchange.PairMask;
 import io.sparkattention.kernels.AttentionState;
 import io.sparkattention.kernels.ElementType;
 import io.sparkattention.kernels.HeadLayout;
@@ -15,6 +16,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 
 /**
  * The configuration resolved against the data and the cluster: which blocks there are, who owns
@@ -27,6 +29,7 @@ public final class AttentionPlan {
   private final HeadLayout layout;
   private final List<SequenceShape> sequences;
   private final AttentionMask mask;
+  private final Optional<PairMask> pairMask;
   private final long[] offsets;
   private final double scale;
   private final BlockGrid grid;
@@ -50,6 +53,7 @@ public final class AttentionPlan {
    * Plans a run.
    *
    * @param inputType the narrowest type that holds the input's keys and values without loss
+   * @param pairMask composed with the configuration's mask; not counted in the work
    * @param slots tasks that the cluster runs at once
    * @throws InvalidInputException if a sequence has more key blocks than a state may merge, a block
    *     is too large, or the mask was written for longer sequences
@@ -58,6 +62,7 @@ public final class AttentionPlan {
       HeadLayout layout,
       ElementType inputType,
       List<SequenceShape> sequences,
+      Optional<PairMask> pairMask,
       AttentionConfig config,
       int slots) {
     this.layout = layout;
@@ -66,6 +71,7 @@ public final class AttentionPlan {
         config.keyValueType().isPresent() ? "asked for" : "the narrowest without loss";
     this.sequences = List.copyOf(sequences);
     this.mask = config.mask();
+    this.pairMask = pairMask;
     this.scale = config.scale().orElse(1 / Math.sqrt(layout.keyDim()));
     this.grid = new BlockGrid(config.blockTokens());
     this.kernel = config.kernel();
@@ -239,6 +245,11 @@ public final class AttentionPlan {
     return mask;
   }
 
+  /** The mask that is a tensor of the input, if there is one. */
+  public Optional<PairMask> pairMask() {
+    return pairMask;
+  }
+
   /** [sequences]: what is added to query positions before they meet the mask; not a copy. */
   public long[] offsets() {
     return offsets;
@@ -348,7 +359,7 @@ public final class AttentionPlan {
         keyValueType,
         keyValueTypeReason,
         megabytes((double) tokens(keyBlocks) * keyValueBytesPerToken()),
-        mask.summary(),
+        mask.summary() + (pairMask.isPresent() ? " and a mask tensor" : ""),
         unmaskedPairs,
         flops(),
         queryBlocks.size(),

@@ -57,7 +57,7 @@ public final class DistributedAttention {
   /** The plan of a run, without running it. */
   public AttentionPlan plan(AttentionInput input, AttentionConfig config) {
     return new AttentionPlan(
-        input.layout(), input.keyValueType(), input.sequences(), config, slots());
+        input.layout(), input.keyValueType(), input.sequences(), input.pairMask(), config, slots());
   }
 
   /**

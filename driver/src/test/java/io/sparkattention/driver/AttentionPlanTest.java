@@ -13,6 +13,7 @@ import io.sparkattention.partitioning.BlockAssignment;
 import io.sparkattention.partitioning.Coverage;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.apache.spark.SparkConf;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -25,7 +26,8 @@ class AttentionPlanTest {
   private static AttentionPlan plan(
       HeadLayout layout, Map<Key, String> options, SequenceShape... sequences) {
     AttentionConfig config = AttentionConfig.resolve(options, new SparkConf(false));
-    return new AttentionPlan(layout, ElementType.F32, List.of(sequences), config, SLOTS);
+    return new AttentionPlan(
+        layout, ElementType.F32, List.of(sequences), Optional.empty(), config, SLOTS);
   }
 
   private static SequenceShape sequence(long queries, long keys) {

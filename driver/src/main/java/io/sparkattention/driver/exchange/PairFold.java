@@ -6,14 +6,18 @@ import io.sparkattention.driver.SequenceShape;
 import io.sparkattention.kernels.AttentionKernel;
 import io.sparkattention.kernels.AttentionKernels;
 import io.sparkattention.kernels.AttentionState;
+import io.sparkattention.kernels.Dropout;
 import io.sparkattention.kernels.HeadLayout;
 import io.sparkattention.kernels.InvalidElementException;
+import io.sparkattention.kernels.ScoreBias;
 import io.sparkattention.kernels.ScoreTransform;
 import io.sparkattention.kernels.VisibleKeys;
 import io.sparkattention.partitioning.AttentionMask;
 import io.sparkattention.partitioning.Block;
 import io.sparkattention.partitioning.Coverage;
 import java.io.Serializable;
+import java.util.List;
+import java.util.Optional;
 import org.apache.spark.TaskContext;
 
 /**
@@ -25,6 +29,10 @@ final class PairFold implements Serializable {
 
   private final HeadLayout layout;
   private final AttentionMask mask;
+
+  /** Null where there is none. */
+  private final PairMask pairMask;
+
   private final long[] offsets;
   private final String[] sequenceIds;
   private final String kernelName;
@@ -33,6 +41,7 @@ final class PairFold implements Serializable {
   PairFold(AttentionPlan plan) {
     this.layout = plan.layout();
     this.mask = plan.mask();
+    this.pairMask = plan.pairMask().orElse(null);
     this.offsets = plan.offsets();
     this.sequenceIds = plan.sequences().stream().map(SequenceShape::id).toArray(String[]::new);
     this.kernelName = plan.kernel();
@@ -60,13 +69,24 @@ final class PairFold implements Serializable {
     if (coverage == Coverage.EMPTY) {
       return;
     }
+    Optional<PairMask.Pair> pair = Optional.ofNullable(pairMask).map(tensor -> tensor.read(q, k));
+    if (pair.isPresent() && coverage != Coverage.FULL) {
+      pair.get().and(bits(q, k));
+    }
+    if (pair.isPresent() && pair.get().isEmpty()) {
+      return;
+    }
+    VisibleKeys visible =
+        pair.map(PairMask.Pair::visible).orElseGet(() -> visibleKeys(coverage, q, k));
+    List<ScoreBias> biases = pair.flatMap(PairMask.Pair::bias).stream().toList();
+    ScoreTransform transform = new ScoreTransform(0, biases, Dropout.NONE);
     try {
       kernel()
           .fold(
               queries.queries(),
               keys.keyValues(),
-              visibleKeys(coverage, q, k),
-              ScoreTransform.NONE,
+              visible,
+              transform,
               state,
               TaskContext.get().cpus());
     } catch (InvalidElementException e) {
@@ -90,10 +110,14 @@ final class PairFold implements Serializable {
     if (mask.intervals(queries, keys, offset, from, to)) {
       return VisibleKeys.ofIntervals(from, to);
     }
-    int wordsPerRow = AttentionMask.wordsPerRow(keys);
-    long[] words = new long[Math.multiplyExact(queries.tokens(), wordsPerRow)];
-    mask.visible(queries, keys, offset, words);
-    return VisibleKeys.ofBits(words, wordsPerRow);
+    return VisibleKeys.ofBits(bits(queries, keys), AttentionMask.wordsPerRow(keys));
+  }
+
+  /** [query rows, words of a row]: the keys that the plan's mask leaves visible. */
+  private long[] bits(Block queries, Block keys) {
+    long[] words = new long[Math.multiplyExact(queries.tokens(), AttentionMask.wordsPerRow(keys))];
+    mask.visible(queries, keys, offsets[queries.sequence()], words);
+    return words;
   }
 
   private AttentionKernel kernel() {

@@ -13,8 +13,9 @@ import io.sparkattention.partitioning.Block;
 import java.io.IOException;
 import java.io.Serializable;
 import java.io.UncheckedIOException;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.function.Consumer;
-import java.util.function.Function;
 import java.util.stream.Stream;
 import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.spark.api.java.JavaSparkContext;
@@ -36,6 +37,10 @@ final class BlockReader implements Serializable {
     this.conf = context.broadcast(new SerializableConfiguration(context.hadoopConfiguration()));
   }
 
+  SafetensorsFile file() {
+    return file;
+  }
+
   PlacedQueries queries(Block block, HeadTensor tensor, double scale) {
     QueryBlock.Packer packer = new QueryBlock.Packer(layout, block.tokens(), scale);
     pack(block, in -> tensor.read(file, in, block, packer::put));
@@ -54,25 +59,23 @@ final class BlockReader implements Serializable {
 
   /** Pieces of a tensor of the output; see {@link PresentTensor#pieces}. */
   Stream<Tuple2<Long, byte[]>> pieces(Block block, PresentTensor tensor, long begin) {
-    return with(in -> tensor.pieces(file, in, block, begin)).stream();
+    List<Tuple2<Long, byte[]>> pieces = new ArrayList<>();
+    read(in -> pieces.addAll(tensor.pieces(file, in, block, begin)));
+    return pieces.stream();
   }
 
   private void pack(Block block, Consumer<FSDataInputStream> rows) {
     try {
-      with(
-          in -> {
-            rows.accept(in);
-            return null;
-          });
+      read(rows);
     } catch (InvalidElementException e) {
       throw InvalidInputException.of(e, Integer.toString(block.sequence()), block.start());
     }
   }
 
-  /** What {@code read} makes of the file. */
-  private <T> T with(Function<FSDataInputStream, T> read) {
+  /** Lends a stream of the file. */
+  void read(Consumer<FSDataInputStream> reader) {
     try (FSDataInputStream in = file.openStream(conf.value().value())) {
-      return read.apply(in);
+      reader.accept(in);
     } catch (IOException e) {
       throw new UncheckedIOException("Cannot close '" + file.path() + "'", e);
     }

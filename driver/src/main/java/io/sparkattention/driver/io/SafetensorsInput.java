@@ -5,6 +5,7 @@ import io.sparkattention.driver.AttentionInput;
 import io.sparkattention.driver.AttentionPlan;
 import io.sparkattention.driver.InvalidInputException;
 import io.sparkattention.driver.SequenceShape;
+import io.sparkattention.driver.exchange.PairMask;
 import io.sparkattention.driver.exchange.PlacedKeyValues;
 import io.sparkattention.driver.exchange.PlacedQueries;
 import io.sparkattention.kernels.ElementType;
@@ -13,6 +14,7 @@ import io.sparkattention.partitioning.Block;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.ToLongFunction;
 import java.util.stream.IntStream;
@@ -28,13 +30,16 @@ import org.apache.spark.sql.SparkSession;
  * A safetensors file with the inputs of ONNX's {@code Attention} operator (opset 24): tensors
  * {@code query}, {@code key} and {@code value}, and where they are there {@code past_key} and
  * {@code past_value}, which stand before the keys and values, or {@code nonpad_kv_seqlen}, the
- * number of keys that are not padding. Each element of the batch is a sequence of its own. The
- * owner of a block reads its rows straight from the file.
+ * number of keys that are not padding, and {@code attn_mask}. Each element of the batch is a
+ * sequence of its own. The owner of a block reads its rows straight from the file.
  */
 public final class SafetensorsInput implements AttentionInput {
   private static final Set<String> SUPPORTED =
-      Set.of("query", "key", "value", "past_key", "past_value", KeyCounts.TENSOR);
-  private static final Set<String> NOT_SUPPORTED_YET = Set.of("attn_mask");
+      Set.of(
+          "query", "key", "value", "past_key", "past_value", KeyCounts.TENSOR, MaskTensor.TENSOR);
+
+  /** Of a mask tensor's stretch for a pair of blocks, in bytes: each task has one in memory. */
+  private static final double MAX_MASK_BYTES = 1L << 30;
 
   private final JavaSparkContext context;
   private final SafetensorsFile file;
@@ -43,6 +48,10 @@ public final class SafetensorsInput implements AttentionInput {
   private final PresentTensor value;
   private final KeyCounts keyCounts;
   private final HeadLayout layout;
+  private final BlockReader reader;
+
+  /** Null where there is none. */
+  private final MaskTensor mask;
 
   private SafetensorsInput(
       JavaSparkContext context,
@@ -74,6 +83,12 @@ public final class SafetensorsInput implements AttentionInput {
           HeadTensor::tokens);
     }
     this.keyCounts = KeyCounts.read(file, this.key, context.hadoopConfiguration());
+    this.reader = new BlockReader(file, layout, context);
+    this.mask =
+        file.has(MaskTensor.TENSOR)
+            ? new MaskTensor(
+                file, reader, query.batch(), query.heads(), query.tokens(), this.key.tokens())
+            : null;
   }
 
   private void requireSame(
@@ -108,13 +123,9 @@ public final class SafetensorsInput implements AttentionInput {
     JavaSparkContext context = JavaSparkContext.fromSparkContext(spark.sparkContext());
     SafetensorsFile file = SafetensorsFile.open(new Path(path), context.hadoopConfiguration());
     for (String name : file.tensors().keySet()) {
-      if (NOT_SUPPORTED_YET.contains(name)) {
-        throw new InvalidInputException(
-            "Cannot use tensor '%s' of '%s': not supported yet".formatted(name, path));
-      }
       if (!SUPPORTED.contains(name)) {
         throw new InvalidInputException(
-            "Unknown tensor '%s' in '%s': expected query, key and value; remove it"
+            "Unknown tensor '%s' in '%s': expected query, key, value, attn_mask, past_key, past_value and nonpad_kv_seqlen; remove it"
                 .formatted(name, path));
       }
     }
@@ -124,7 +135,17 @@ public final class SafetensorsInput implements AttentionInput {
     String option = grouped ? "--num-kv-heads" : "--num-heads";
     HeadTensor key = HeadTensor.of(file, "key", keyValueHeads, option);
     HeadTensor value = HeadTensor.of(file, "value", keyValueHeads, option);
-    return new SafetensorsInput(context, file, query, key, value);
+    SafetensorsInput input = new SafetensorsInput(context, file, query, key, value);
+    input.checkMask(config.blockTokens());
+    return input;
+  }
+
+  private void checkMask(int blockTokens) {
+    if (mask != null && mask.pairBytes(blockTokens) > MAX_MASK_BYTES) {
+      throw new InvalidInputException(
+          "Cannot hold %.1f GiB of 'attn_mask' in '%s' for two blocks of %d tokens: expected at most 1; lower --block-tokens"
+              .formatted(mask.pairBytes(blockTokens) / (1L << 30), file.name(), blockTokens));
+    }
   }
 
   @Override
@@ -154,6 +175,11 @@ public final class SafetensorsInput implements AttentionInput {
     return sequences;
   }
 
+  @Override
+  public Optional<PairMask> pairMask() {
+    return Optional.ofNullable(mask);
+  }
+
   /** The element type and the rank that an output of the same form has. */
   public DataType dataType() {
     return query.tensor().type();
@@ -175,7 +201,7 @@ public final class SafetensorsInput implements AttentionInput {
    * @return pieces by their offset in that file
    */
   JavaPairRDD<Long, byte[]> presentPieces(AttentionPlan plan, Map<String, Long> begins) {
-    BlockReader reader = new BlockReader(file, layout, context);
+    BlockReader blocks = reader;
     List<PresentTensor> tensors = presents();
     long[] begin =
         tensors.stream().mapToLong(tensor -> begins.get(tensor.declaration().name())).toArray();
@@ -184,7 +210,7 @@ public final class SafetensorsInput implements AttentionInput {
             block ->
                 IntStream.range(0, begin.length)
                     .boxed()
-                    .flatMap(i -> reader.pieces(block, tensors.get(i), begin[i]))
+                    .flatMap(i -> blocks.pieces(block, tensors.get(i), begin[i]))
                     .iterator());
   }
 
@@ -195,19 +221,19 @@ public final class SafetensorsInput implements AttentionInput {
     for (int i = 0; i < plan.queryBlocks().size(); i++) {
       ranks.get(plan.queryRanks()[i]).add(plan.queryBlocks().get(i));
     }
-    BlockReader reader = new BlockReader(file, layout, context);
+    BlockReader blocks = reader;
     HeadTensor tensor = query;
     double scale = plan.scale();
-    return blocks(ranks, block -> reader.queries(block, tensor, scale));
+    return blocks(ranks, block -> blocks.queries(block, tensor, scale));
   }
 
   @Override
   public JavaRDD<PlacedKeyValues> keyValues(AttentionPlan plan) {
-    BlockReader reader = new BlockReader(file, layout, context);
+    BlockReader blocks = reader;
     PresentTensor keys = key;
     PresentTensor values = value;
     ElementType type = plan.keyValueType();
-    return blocks(plan.keyRuns(), block -> reader.keyValues(block, keys, values, type));
+    return blocks(plan.keyRuns(), block -> blocks.keyValues(block, keys, values, type));
   }
 
   /** Partition i is what {@code read} makes of the blocks of list i. */
