@@ -2,6 +2,7 @@ package io.sparkattention.driver;
 
 import io.sparkattention.driver.AttentionConfig.ExchangeKind;
 import io.sparkattention.driver.exchange.PairMask;
+import io.sparkattention.driver.exchange.ScoreStage;
 import io.sparkattention.kernels.AttentionState;
 import io.sparkattention.kernels.ElementType;
 import io.sparkattention.kernels.HeadLayout;
@@ -46,6 +47,7 @@ public final class AttentionPlan {
   private final ElementType keyValueType;
   private final String keyValueTypeReason;
   private final String kernel;
+  private final Optional<ScoreStage> scoresOutput;
   private final long unmaskedPairs;
   private final double skew;
 
@@ -75,6 +77,7 @@ public final class AttentionPlan {
     this.scale = config.scale().orElse(1 / Math.sqrt(layout.keyDim()));
     this.grid = new BlockGrid(config.blockTokens());
     this.kernel = config.kernel();
+    this.scoresOutput = config.scoresOutput();
     this.offsets = new long[sequences.size()];
     this.queryBlocks = new ArrayList<>();
     this.keyBlocks = new ArrayList<>();
@@ -307,6 +310,11 @@ public final class AttentionPlan {
   /** The kernel that was asked for, by the names of {@code AttentionKernels}. */
   public String kernel() {
     return kernel;
+  }
+
+  /** The scores that are written out, if any are. */
+  public Optional<ScoreStage> scoresOutput() {
+    return scoresOutput;
   }
 
   /** Queries of all sequences. */

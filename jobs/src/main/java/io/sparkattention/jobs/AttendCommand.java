@@ -104,6 +104,15 @@ final class AttendCommand implements Callable<Integer> {
   @Option(names = "--kernel", description = "auto, vector or scalar (default: auto).")
   private String kernel;
 
+  @Option(
+      names = "--scores-output",
+      paramLabel = "MODE",
+      description = {
+        "Write scores, too, as qk_matmul_output: 0 scaled, 1 after softcap,",
+        "2 after mask and bias, 3 after softmax. For small inputs."
+      })
+  private String scoresOutput;
+
   @Option(names = "--dry-run", description = "Print the plan and stop.")
   private boolean dryRun;
 
@@ -116,14 +125,10 @@ final class AttendCommand implements Callable<Integer> {
   @Option(names = "--softcap", hidden = true)
   private String softcap;
 
-  @Option(names = "--scores-output", hidden = true)
-  private String scoresOutput;
-
   @Override
   public Integer call() throws Exception {
     refuse("--queries", queries);
     refuse("--softcap", softcap);
-    refuse("--scores-output", scoresOutput);
     requirePath("--input", input);
     requirePath("--output", output);
     requirePath("--report", report);
@@ -177,6 +182,7 @@ final class AttendCommand implements Callable<Integer> {
     put(options, Key.SHARDS, shards);
     put(options, Key.KEY_VALUE_TYPE, keyValueType);
     put(options, Key.KERNEL, kernel);
+    put(options, Key.SCORES_OUTPUT, scoresOutput);
     return options;
   }
 

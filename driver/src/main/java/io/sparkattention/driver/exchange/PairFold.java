@@ -10,6 +10,7 @@ import io.sparkattention.kernels.Dropout;
 import io.sparkattention.kernels.HeadLayout;
 import io.sparkattention.kernels.InvalidElementException;
 import io.sparkattention.kernels.ScoreBias;
+import io.sparkattention.kernels.ScoreMatrix;
 import io.sparkattention.kernels.ScoreTransform;
 import io.sparkattention.kernels.VisibleKeys;
 import io.sparkattention.partitioning.AttentionMask;
@@ -63,35 +64,77 @@ final class PairFold implements Serializable {
    * @throws InvalidInputException if a score is out of range; names sequence, head and position
    */
   void fold(PlacedQueries queries, PlacedKeyValues keys, AttentionState state) {
-    Block q = queries.block();
-    Block k = keys.block();
-    Coverage coverage = coverage(q, k);
-    if (coverage == Coverage.EMPTY) {
+    Optional<View> view = view(queries.block(), keys.block());
+    if (view.isEmpty()) {
       return;
     }
-    Optional<PairMask.Pair> pair = Optional.ofNullable(pairMask).map(tensor -> tensor.read(q, k));
-    if (pair.isPresent() && coverage != Coverage.FULL) {
-      pair.get().and(bits(q, k));
-    }
-    if (pair.isPresent() && pair.get().isEmpty()) {
-      return;
-    }
-    VisibleKeys visible =
-        pair.map(PairMask.Pair::visible).orElseGet(() -> visibleKeys(coverage, q, k));
-    List<ScoreBias> biases = pair.flatMap(PairMask.Pair::bias).stream().toList();
-    ScoreTransform transform = new ScoreTransform(0, biases, Dropout.NONE);
     try {
       kernel()
           .fold(
               queries.queries(),
               keys.keyValues(),
-              visible,
-              transform,
+              view.get().visible,
+              view.get().transform,
               state,
               TaskContext.get().cpus());
     } catch (InvalidElementException e) {
-      throw InvalidInputException.of(e, sequenceIds[q.sequence()], q.start());
+      throw invalid(e, queries.block());
     }
+  }
+
+  /**
+   * Scores of the pair after a stage before the softmax, by the steps of {@link #fold}.
+   *
+   * @return [numHeads, query tokens, key tokens]
+   */
+  float[] scores(PlacedQueries queries, PlacedKeyValues keys, ScoreStage stage) {
+    View view =
+        switch (stage) {
+          case SCALED, SOFTCAPPED -> new View(VisibleKeys.all(), ScoreTransform.NONE);
+          case MASKED, SOFTMAX ->
+              view(queries.block(), keys.block())
+                  .orElseGet(() -> new View(nothing(queries.block()), ScoreTransform.NONE));
+        };
+    try {
+      return ScoreMatrix.of(
+          kernel(), queries.queries(), keys.keyValues(), view.visible, view.transform);
+    } catch (InvalidElementException e) {
+      throw invalid(e, queries.block());
+    }
+  }
+
+  /** Which keys of a block the queries of another see, and what becomes of the scores. */
+  private record View(VisibleKeys visible, ScoreTransform transform) {}
+
+  /** Empty where no query sees a key. */
+  private Optional<View> view(Block queries, Block keys) {
+    Coverage coverage = coverage(queries, keys);
+    if (coverage == Coverage.EMPTY) {
+      return Optional.empty();
+    }
+    if (pairMask == null) {
+      return Optional.of(new View(visibleKeys(coverage, queries, keys), transform(List.of())));
+    }
+    PairMask.Pair pair = pairMask.read(queries, keys);
+    if (coverage != Coverage.FULL) {
+      pair.and(bits(queries, keys));
+    }
+    return pair.isEmpty()
+        ? Optional.empty()
+        : Optional.of(new View(pair.visible(), transform(pair.bias().stream().toList())));
+  }
+
+  private static ScoreTransform transform(List<ScoreBias> biases) {
+    return new ScoreTransform(0, biases, Dropout.NONE);
+  }
+
+  private static VisibleKeys nothing(Block queries) {
+    int[] none = new int[queries.tokens()];
+    return VisibleKeys.ofIntervals(none, none);
+  }
+
+  private InvalidInputException invalid(InvalidElementException e, Block queries) {
+    return InvalidInputException.of(e, sequenceIds[queries.sequence()], queries.start());
   }
 
   private Coverage coverage(Block queries, Block keys) {

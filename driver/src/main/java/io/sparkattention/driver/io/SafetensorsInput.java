@@ -189,6 +189,11 @@ public final class SafetensorsInput implements AttentionInput {
     return query.rank();
   }
 
+  /** Keys of a sequence, of the past and padding included. */
+  long keyTokens() {
+    return key.tokens();
+  }
+
   /** Past and new keys, and values, together: where the file has a past, else none. */
   List<PresentTensor> presents() {
     return key.hasPast() ? List.of(key, value) : List.of();

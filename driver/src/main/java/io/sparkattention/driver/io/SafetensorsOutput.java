@@ -5,6 +5,7 @@ import io.sparkattention.driver.AttentionPlan;
 import io.sparkattention.driver.InvalidInputException;
 import io.sparkattention.driver.SequenceShape;
 import io.sparkattention.driver.exchange.AttentionRows;
+import io.sparkattention.driver.exchange.ScoreBlock;
 import io.sparkattention.driver.io.SafetensorsWriter.Declaration;
 import io.sparkattention.kernels.HeadLayout;
 import io.sparkattention.partitioning.Block;
@@ -15,6 +16,7 @@ import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.Collectors;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
@@ -27,9 +29,10 @@ import scala.Tuple2;
 
 /**
  * One safetensors file with {@code output}, of the rank and element type of the queries, {@code
- * log_sum_exp} [batch, heads, queries] F32, and {@code present_key} and {@code present_value} where
- * the input has a past. Executors cut what they have into pieces that know their offset in the
- * file; sorted by it they pass through Spark's driver, some megabytes at a time.
+ * log_sum_exp} [batch, heads, queries] F32, {@code present_key} and {@code present_value} where the
+ * input has a past, and {@code qk_matmul_output} where the plan has scores to write. Executors cut
+ * what they have into pieces that know their offset in the file; sorted by it they pass through
+ * Spark's driver, some megabytes at a time.
  */
 public final class SafetensorsOutput implements AttentionOutput {
   /** Bytes of the file that are on Spark's driver at once. */
@@ -79,15 +82,25 @@ public final class SafetensorsOutput implements AttentionOutput {
                 .formatted(path, first.id(), first.queries(), sequence.id(), sequence.queries()));
       }
     }
+    scoreTensor(plan).ifPresent(ScoreTensor::check);
+  }
+
+  /** Where the plan has scores to write. */
+  private Optional<ScoreTensor> scoreTensor(AttentionPlan plan) {
+    long keys = input == null ? plan.sequences().get(0).keys() : input.keyTokens();
+    return plan.scoresOutput().map(stage -> new ScoreTensor(plan, keys, dataType));
   }
 
   @Override
-  public void write(AttentionPlan plan, JavaRDD<AttentionRows> rows) {
+  public void write(
+      AttentionPlan plan, JavaRDD<AttentionRows> rows, Optional<JavaRDD<ScoreBlock>> scores) {
     Configuration conf = context.hadoopConfiguration();
     Geometry geometry = new Geometry(plan, rank, dataType);
     List<Declaration> declarations = new ArrayList<>(geometry.declarations());
     List<PresentTensor> presents = input == null ? List.of() : input.presents();
     presents.forEach(present -> declarations.add(present.declaration()));
+    Optional<ScoreTensor> scoreTensor = scoreTensor(plan);
+    scoreTensor.ifPresent(tensor -> declarations.add(tensor.declaration()));
     SafetensorsWriter writer = new SafetensorsWriter(declarations);
     Map<String, Long> begins =
         writer.tensors().stream()
@@ -97,12 +110,29 @@ public final class SafetensorsOutput implements AttentionOutput {
     if (!presents.isEmpty()) {
       pieces = pieces.union(input.presentPieces(plan, begins));
     }
+    if (scoreTensor.isPresent()) {
+      long begin = begins.get(ScoreTensor.TENSOR);
+      pieces =
+          pieces
+              .union(scorePieces(scoreTensor.get(), scores.orElseThrow(), begin))
+              .union(paddingPieces(scoreTensor.get(), rows, begin));
+    }
     int partitions = Math.toIntExact(writer.fileBytes() / PARTITION_BYTES + 1);
     Iterator<Tuple2<Long, byte[]>> sorted =
         pieces
             .repartitionAndSortWithinPartitions(new OffsetPartitioner(partitions))
             .toLocalIterator();
     writer.write(path, conf, overwrite, inOrder(writer, sorted));
+  }
+
+  private static JavaPairRDD<Long, byte[]> scorePieces(
+      ScoreTensor tensor, JavaRDD<ScoreBlock> scores, long begin) {
+    return scores.flatMapToPair(block -> tensor.pieces(block, begin).iterator());
+  }
+
+  private static JavaPairRDD<Long, byte[]> paddingPieces(
+      ScoreTensor tensor, JavaRDD<AttentionRows> rows, long begin) {
+    return rows.flatMapToPair(block -> tensor.padding(block.block(), begin).iterator());
   }
 
   /** The pieces' bytes; each starts where the one before it ended. */
