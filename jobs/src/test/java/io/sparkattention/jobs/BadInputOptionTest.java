@@ -184,7 +184,7 @@ class BadInputOptionTest extends CommandTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"--queries, other", "--softcap, 30", "--scores-output, 3"})
+  @CsvSource({"--queries, other", "--softcap, 30"})
   void anOptionThatIsNotBuiltYet(String option, String value) {
     assertOptionRefused("Cannot use " + option + ": not supported yet", option, value);
   }

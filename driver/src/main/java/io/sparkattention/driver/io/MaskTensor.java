@@ -22,7 +22,7 @@ final class MaskTensor implements PairMask {
   /** A finite number below stands for −∞: people write −1e9 or the least of a type for it. */
   private static final float LEAST = -0x1p20f;
 
-  private static final List<String> AXES = List.of("batch", "heads", "queries", "keys");
+  private static final List<String> AXES = List.of("sequences", "heads", "queries", "keys");
 
   private final BlockReader reader;
   private final SafetensorsFile.Tensor tensor;
