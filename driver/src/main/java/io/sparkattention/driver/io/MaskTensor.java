@@ -188,15 +188,23 @@ final class MaskTensor implements PairMask {
     void show(long[] words, int offset, int wordsPerRow, int queries) {
       int rows = numbers.length / count;
       for (int row = 0; row < rows; row++) {
-        for (int key = 0; key < count; key++) {
-          if (numbers[row * count + key] >= LEAST) {
-            words[offset + row * wordsPerRow + key / Long.SIZE] |= 1L << key;
-          }
+        int word = offset + row * wordsPerRow;
+        for (int first = 0; first < count; first += Long.SIZE) {
+          words[word++] = bits(row * count + first, Math.min(Long.SIZE, count - first));
         }
       }
       for (int row = rows; row < queries; row++) {
         System.arraycopy(words, offset, words, offset + row * wordsPerRow, wordsPerRow);
       }
+    }
+
+    /** Which of up to 64 keys are seen. */
+    private long bits(int first, int keys) {
+      long bits = 0;
+      for (int key = 0; key < keys; key++) {
+        bits |= numbers[first + key] >= LEAST ? 1L << key : 0;
+      }
+      return bits;
     }
   }
 
