@@ -67,7 +67,7 @@ class BadInputOptionTest extends CommandTest {
         "full, causal, sliding-window:LEFT[,RIGHT], dilated-window:LEFT,STEP[,RIGHT], prefix:N,"
             + " documents:LENGTH,…, global:N, global-positions:POSITION,…, sinks:N,"
             + " block-sparse:SIZE,QUERY-KEY,…, random-blocks:COUNT,SEED[,SIZE[,BLOCKS]],"
-            + " bigbird:WINDOW,N,COUNT,SEED[,SIZE[,BLOCKS]], streaming:N,WINDOW, masks joined by &"
+            + " bigbird:WINDOW,N,COUNT,SEED[,SIZE[,BLOCKS]], block-top-k:COUNT[,SIZE], streaming:N,WINDOW, masks joined by &"
             + " or |";
     assertOptionRefused(
         "Invalid --mask: found '%s', %s".formatted(mask, reason.replace("FORMS", forms)),

@@ -94,6 +94,31 @@ public final class KeyValueBlock {
     return keyNorms;
   }
 
+  /**
+   * The mean keys of consecutive stretches of the block, the last of which may be shorter.
+   *
+   * @param stretch keys of each
+   * @return [numKeyValueHeads, ceil(keys / stretch), keyDim]
+   */
+  public float[] meanKeys(int stretch) {
+    int count = QueryBlock.ceilDiv(keys, stretch);
+    float[] means = new float[layout.numKeyValueHeads() * count * layout.keyDim()];
+    for (int head = 0; head < layout.numKeyValueHeads(); head++) {
+      for (int i = 0; i < count; i++) {
+        int end = Math.min((i + 1) * stretch, keys);
+        for (int d = 0; d < layout.keyDim(); d++) {
+          double sum = 0;
+          for (int row = i * stretch; row < end; row++) {
+            int offset = keyPanelOffset(head, row) + d * PANEL_KEYS + row % PANEL_KEYS;
+            sum += keyPanels.get(offset);
+          }
+          means[(head * count + i) * layout.keyDim() + d] = (float) (sum / (end - i * stretch));
+        }
+      }
+    }
+    return means;
+  }
+
   /** Index in {@link #keyPanels()} of the panel that holds key {@code row} of a head. */
   int keyPanelOffset(int keyValueHead, int row) {
     int panels = QueryBlock.ceilDiv(keys, PANEL_KEYS);

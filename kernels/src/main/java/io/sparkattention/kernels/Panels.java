@@ -70,6 +70,15 @@ public final class Panels {
     short half =
         type == ElementType.BF16 ? HalfFloats.floatToBf16(value) : HalfFloats.floatToF16(value);
     halves[index] = half;
-    return type == ElementType.BF16 ? HalfFloats.bf16ToFloat(half) : HalfFloats.f16ToFloat(half);
+    return get(index);
+  }
+
+  /** An element, widened. */
+  float get(int index) {
+    return switch (type) {
+      case F32 -> floats[index];
+      case BF16 -> HalfFloats.bf16ToFloat(halves[index]);
+      case F16 -> HalfFloats.f16ToFloat(halves[index]);
+    };
   }
 }

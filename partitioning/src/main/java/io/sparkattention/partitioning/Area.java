@@ -9,13 +9,24 @@ import java.util.Arrays;
  *
  * <p>Words of an area are [queries, {@link #wordsPerRow}], as in {@link AttentionMask#visible}.
  */
-record Area(long queryFrom, long queryTo, long keyFrom, long keyTo) {
+record Area(long queryFrom, long queryTo, long keyFrom, long keyTo, BlockSelection selection) {
+  /** Where nothing was chosen, all could be. */
+  static final BlockSelection EVERY_BLOCK = (row, keyBlock) -> true;
 
   /**
    * A position beyond all others. Four times the largest position: no sum of two positions, an
    * offset and this overflows, so that unbounded sides need no case of their own.
    */
   static final long UNBOUNDED = 4 * Block.MAX_POSITION;
+
+  Area(long queryFrom, long queryTo, long keyFrom, long keyTo) {
+    this(queryFrom, queryTo, keyFrom, keyTo, EVERY_BLOCK);
+  }
+
+  /** The same positions, where these blocks were chosen. */
+  Area under(BlockSelection chosen) {
+    return new Area(queryFrom, queryTo, keyFrom, keyTo, chosen);
+  }
 
   static Area of(Block query, Block key, long offset) {
     if (offset < -Block.MAX_POSITION || offset > Block.MAX_POSITION) {

@@ -4,6 +4,7 @@ import io.sparkattention.partitioning.CompositeMask.Operator;
 import java.io.Serializable;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 
@@ -16,7 +17,7 @@ import java.util.stream.Collectors;
  * absolute value; a larger one is an {@link IllegalArgumentException}.
  */
 public abstract sealed class AttentionMask implements Serializable
-    permits IntervalMask, DilatedMask, GlobalMask, BlockMask, CompositeMask {
+    permits IntervalMask, DilatedMask, GlobalMask, BlockMask, BlockTopKMask, CompositeMask {
 
   /** More than the arguments of a kind that takes no list. */
   private static final int SUMMARISED = 8;
@@ -160,6 +161,20 @@ public abstract sealed class AttentionMask implements Serializable
     return intersection(causal(), union(sinks(sinks), slidingWindow(window, 0)));
   }
 
+  /**
+   * A query sees the key blocks whose mean key has the largest product with it, head by head: the
+   * gate of MoBA (Lu et al. 2025, arXiv:2502.13189, equations 5 to 7). It chooses from the blocks
+   * of which the rest of the mask shows it a key; its own block, that of its aligned position, is
+   * always chosen then and counts. Of equal products the earlier block is chosen.
+   *
+   * <p>An approximation of full attention by its nature, and the one mask that depends on the
+   * numbers: what depends on positions alone, {@link #coverage} and {@link #visiblePairs}, counts
+   * what could be chosen.
+   */
+  public static AttentionMask blockTopK(TopK topK) {
+    return new BlockTopKMask(topK);
+  }
+
   /** A query sees the keys that it sees under any of the masks; there must be one. */
   public static AttentionMask union(AttentionMask... masks) {
     return CompositeMask.of(Operator.UNION, List.of(masks));
@@ -200,6 +215,7 @@ public abstract sealed class AttentionMask implements Serializable
    *       dilated-window:LEFT,STEP[,RIGHT]}, {@code prefix:N}, {@code documents:LENGTH,…}, {@code
    *       global:N}, {@code global-positions:POSITION,…}, {@code sinks:N}, {@code
    *       block-sparse:SIZE,QUERY-KEY,…}, {@code random-blocks:COUNT,SEED[,SIZE[,BLOCKS]]}
+   *   <li>{@code block-top-k:COUNT[,SIZE]}, with SIZE 512 where it is absent
    *   <li>{@code bigbird:WINDOW,N,COUNT,SEED[,SIZE[,BLOCKS]]} for {@code
    *       sliding-window:WINDOW,WINDOW | global:N | random-blocks:COUNT,SEED[,SIZE[,BLOCKS]]}
    *   <li>{@code streaming:N,WINDOW} for {@code causal & (sinks:N | sliding-window:WINDOW)}
@@ -245,7 +261,13 @@ public abstract sealed class AttentionMask implements Serializable
    *     rest
    */
   public final void visible(Block query, Block key, long offset, long[] words) {
-    Area area = Area.of(query, key, offset);
+    visible(query, key, offset, words, Area.EVERY_BLOCK);
+  }
+
+  /** As the other, for the head whose queries chose these blocks; see {@link #topK}. */
+  public final void visible(
+      Block query, Block key, long offset, long[] words, BlockSelection selection) {
+    Area area = Area.of(query, key, offset).under(selection);
     Arrays.fill(words, 0, area.words(), 0);
     if (query.sequence() == key.sequence()) {
       show(area, words);
@@ -268,6 +290,11 @@ public abstract sealed class AttentionMask implements Serializable
    */
   public boolean intervals(Block query, Block key, long offset, int[] from, int[] to) {
     return false;
+  }
+
+  /** What {@link #blockTopK} in this mask asks for; empty: the mask is the same for all heads. */
+  public Optional<TopK> topK() {
+    return Optional.empty();
   }
 
   /** Whether rows see different numbers of keys by design: of every mask but {@link #full}. */

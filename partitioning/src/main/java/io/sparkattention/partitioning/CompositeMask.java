@@ -3,6 +3,7 @@ package io.sparkattention.partitioning;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.stream.Collectors;
 
 /**
@@ -55,12 +56,21 @@ final class CompositeMask extends AttentionMask {
         parts.add(mask);
       }
     }
+    if (parts.stream().flatMap(part -> part.topK().stream()).distinct().count() > 1) {
+      throw new IllegalArgumentException(
+          "Invalid mask: two kinds of block top-k (expected one COUNT and SIZE in all of it)");
+    }
     return parts.size() == 1 ? parts.get(0) : new CompositeMask(operator, List.copyOf(parts));
   }
 
   @Override
   public long namedEnd() {
     return parts.stream().mapToLong(AttentionMask::namedEnd).max().orElse(0);
+  }
+
+  @Override
+  public Optional<TopK> topK() {
+    return parts.stream().flatMap(part -> part.topK().stream()).findFirst();
   }
 
   /** PARTIAL where no part decides alone, although the parts may complete each other. */

@@ -34,6 +34,7 @@ final class MaskParser {
         "bigbird:WINDOW,N,COUNT,SEED[,SIZE[,BLOCKS]]",
         arguments ->
             AttentionMask.bigBird(arguments.number(), arguments.number(), randomBlocks(arguments))),
+    BLOCK_TOP_K("block-top-k:COUNT[,SIZE]", Kind::blockTopK),
     STREAMING(
         "streaming:N,WINDOW",
         arguments -> AttentionMask.streaming(arguments.number(), arguments.number()));
@@ -61,6 +62,12 @@ final class MaskParser {
           : new RandomBlockMask(count, seed, blockTokens, RandomBlockMask.OWN_AND_EARLIER);
     }
 
+    private static AttentionMask blockTopK(MaskArguments arguments) {
+      long count = Math.min(arguments.positive(), Integer.MAX_VALUE);
+      return AttentionMask.blockTopK(
+          new TopK((int) count, arguments.number(BlockTopKMask.DEFAULT_BLOCK_TOKENS)));
+    }
+
     private String key() {
       return form.split(":", 2)[0];
     }
@@ -82,7 +89,14 @@ final class MaskParser {
   }
 
   AttentionMask parse() {
-    AttentionMask mask = union();
+    AttentionMask mask;
+    try {
+      mask = union();
+    } catch (InvalidMaskException e) {
+      throw e;
+    } catch (IllegalArgumentException e) {
+      throw invalid(e.getMessage());
+    }
     if (position < text.length()) {
       throw unexpected("&, | or the end");
     }

@@ -17,7 +17,7 @@ class MaskParserTest {
       "full, causal, sliding-window:LEFT[,RIGHT], dilated-window:LEFT,STEP[,RIGHT], prefix:N,"
           + " documents:LENGTH,…, global:N, global-positions:POSITION,…, sinks:N,"
           + " block-sparse:SIZE,QUERY-KEY,…, random-blocks:COUNT,SEED[,SIZE[,BLOCKS]],"
-          + " bigbird:WINDOW,N,COUNT,SEED[,SIZE[,BLOCKS]], streaming:N,WINDOW, masks joined by & or"
+          + " bigbird:WINDOW,N,COUNT,SEED[,SIZE[,BLOCKS]], block-top-k:COUNT[,SIZE], streaming:N,WINDOW, masks joined by & or"
           + " |";
 
   static List<MaskOracle> masks() {

@@ -96,7 +96,7 @@ final class KernelContestant implements Contestant {
             block,
             keyBlock,
             mask.visible(queryStart, queryEnd, start, end),
-            ScoreTransform.NONE,
+            transform,
             state,
             threads);
       }
