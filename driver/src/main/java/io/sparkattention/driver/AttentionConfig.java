@@ -1,5 +1,6 @@
 package io.sparkattention.driver;
 
+import io.sparkattention.driver.exchange.ScoreStage;
 import io.sparkattention.driver.scores.BucketBias;
 import io.sparkattention.driver.scores.NumberList.InvalidNumberException;
 import io.sparkattention.driver.scores.PositionBias;
@@ -72,7 +73,9 @@ public final class AttentionConfig implements Serializable {
     NUM_KV_HEADS("numKvHeads", "a whole number from 1 to " + MAX_HEADS),
     /** Element type of packed keys and values; that of the input where it has 16 bits: auto. */
     KEY_VALUE_TYPE("keyValueType", "auto, f32, bf16 or f16"),
-    KERNEL("kernel", "auto, vector or scalar");
+    KERNEL("kernel", "auto, vector or scalar"),
+    /** Scores to be written out as well; none where it is absent. */
+    SCORES_OUTPUT("scoresOutput", "0, 1, 2 or 3");
 
     private final String text;
     private final String expected;
@@ -141,6 +144,7 @@ public final class AttentionConfig implements Serializable {
   private final Integer numKeyValueHeads;
   private final ElementType keyValueType;
   private final String kernel;
+  private final ScoreStage scoresOutput;
 
   private AttentionConfig(Settings s, Function<String, String> lists) {
     this.mask = s.get(Key.MASK, text -> AttentionMask.parse(text, lists), AttentionMask.full());
@@ -156,6 +160,7 @@ public final class AttentionConfig implements Serializable {
     this.numKeyValueHeads = s.get(Key.NUM_KV_HEADS, upTo(MAX_HEADS), null);
     this.keyValueType = s.get(Key.KEY_VALUE_TYPE, AttentionConfig::parseElementType, null);
     this.kernel = s.get(Key.KERNEL, AttentionConfig::checkKernel, "auto");
+    this.scoresOutput = s.get(Key.SCORES_OUTPUT, ScoreStage::parse, null);
   }
 
   private AttentionConfig(AttentionConfig other, ScoreConfig scores) {
@@ -171,6 +176,7 @@ public final class AttentionConfig implements Serializable {
     this.numKeyValueHeads = other.numKeyValueHeads;
     this.keyValueType = other.keyValueType;
     this.kernel = other.kernel;
+    this.scoresOutput = other.scoresOutput;
   }
 
   private static ScoreConfig scores(Settings s, Function<String, String> lists) {
@@ -359,6 +365,11 @@ public final class AttentionConfig implements Serializable {
 
   public String kernel() {
     return kernel;
+  }
+
+  /** Absent: scores are not written. */
+  public Optional<ScoreStage> scoresOutput() {
+    return Optional.ofNullable(scoresOutput);
   }
 
   private static OptionalInt optional(Integer value) {

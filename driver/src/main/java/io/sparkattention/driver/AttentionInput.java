@@ -1,10 +1,12 @@
 package io.sparkattention.driver;
 
+import io.sparkattention.driver.exchange.PairMask;
 import io.sparkattention.driver.exchange.PlacedKeyValues;
 import io.sparkattention.driver.exchange.PlacedQueries;
 import io.sparkattention.kernels.ElementType;
 import io.sparkattention.kernels.HeadLayout;
 import java.util.List;
+import java.util.Optional;
 import org.apache.spark.api.java.JavaRDD;
 
 /**
@@ -19,6 +21,11 @@ public interface AttentionInput {
 
   /** All sequences; a block names one by its index here. */
   List<SequenceShape> sequences();
+
+  /** A mask that is a tensor of the input, where there is one. */
+  default Optional<PairMask> pairMask() {
+    return Optional.empty();
+  }
 
   /** Partition r holds the packed query blocks of rank r. */
   JavaRDD<PlacedQueries> queries(AttentionPlan plan);

@@ -1,6 +1,8 @@
 package io.sparkattention.driver;
 
 import io.sparkattention.driver.exchange.AttentionRows;
+import io.sparkattention.driver.exchange.ScoreBlock;
+import java.util.Optional;
 import org.apache.spark.api.java.JavaRDD;
 
 /** Where finished attention goes. It appears whole or not at all. */
@@ -13,6 +15,10 @@ public interface AttentionOutput {
    */
   void check(AttentionPlan plan);
 
-  /** Writes all rows. */
-  void write(AttentionPlan plan, JavaRDD<AttentionRows> rows);
+  /**
+   * Writes all rows.
+   *
+   * @param scores of all pairs of blocks of one sequence, where the plan has a stage to write
+   */
+  void write(AttentionPlan plan, JavaRDD<AttentionRows> rows, Optional<JavaRDD<ScoreBlock>> scores);
 }

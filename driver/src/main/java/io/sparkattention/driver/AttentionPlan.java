@@ -1,6 +1,8 @@
 package io.sparkattention.driver;
 
 import io.sparkattention.driver.AttentionConfig.ExchangeKind;
+import io.sparkattention.driver.exchange.PairMask;
+import io.sparkattention.driver.exchange.ScoreStage;
 import io.sparkattention.driver.scores.Scores;
 import io.sparkattention.kernels.AttentionState;
 import io.sparkattention.kernels.ElementType;
@@ -16,6 +18,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 
 /**
  * The configuration resolved against the data and the cluster: which blocks there are, who owns
@@ -28,6 +31,7 @@ public final class AttentionPlan {
   private final HeadLayout layout;
   private final List<SequenceShape> sequences;
   private final AttentionMask mask;
+  private final Optional<PairMask> pairMask;
   private final long[] offsets;
   private final double scale;
   private final Scores scores;
@@ -45,6 +49,7 @@ public final class AttentionPlan {
   private final ElementType keyValueType;
   private final String keyValueTypeReason;
   private final String kernel;
+  private final Optional<ScoreStage> scoresOutput;
   private final long unmaskedPairs;
   private final double skew;
 
@@ -52,6 +57,7 @@ public final class AttentionPlan {
    * Plans a run.
    *
    * @param inputType the narrowest type that holds the input's keys and values without loss
+   * @param pairMask composed with the configuration's mask; not counted in the work
    * @param slots tasks that the cluster runs at once
    * @throws InvalidInputException if a sequence has more key blocks than a state may merge, a block
    *     is too large, the mask was written for longer sequences, or a score setting for another
@@ -61,6 +67,7 @@ public final class AttentionPlan {
       HeadLayout layout,
       ElementType inputType,
       List<SequenceShape> sequences,
+      Optional<PairMask> pairMask,
       AttentionConfig config,
       int slots) {
     this.layout = layout;
@@ -69,10 +76,12 @@ public final class AttentionPlan {
         config.keyValueType().isPresent() ? "asked for" : "the narrowest without loss";
     this.sequences = List.copyOf(sequences);
     this.mask = config.mask();
+    this.pairMask = pairMask;
     this.scale = config.scale().orElse(1 / Math.sqrt(layout.keyDim()));
     this.scores = Scores.of(config.scores(), layout.numHeads());
     this.grid = new BlockGrid(config.blockTokens());
     this.kernel = config.kernel();
+    this.scoresOutput = config.scoresOutput();
     this.offsets = new long[sequences.size()];
     this.queryBlocks = new ArrayList<>();
     this.keyBlocks = new ArrayList<>();
@@ -80,7 +89,7 @@ public final class AttentionPlan {
       SequenceShape shape = sequences.get(s);
       checkLeaves(shape);
       checkBlock(shape);
-      offsets[s] = config.causalAlignment().offset(shape.queries(), shape.keys());
+      offsets[s] = shape.offset(config.causalAlignment());
       queryBlocks.addAll(grid.blocks(s, shape.firstQuery(), shape.queries()));
       keyBlocks.addAll(grid.blocks(s, 0, shape.keys()));
     }
@@ -243,6 +252,11 @@ public final class AttentionPlan {
     return mask;
   }
 
+  /** The mask that is a tensor of the input, if there is one. */
+  public Optional<PairMask> pairMask() {
+    return pairMask;
+  }
+
   /** [sequences]: what is added to query positions before they meet the mask; not a copy. */
   public long[] offsets() {
     return offsets;
@@ -307,6 +321,11 @@ public final class AttentionPlan {
     return kernel;
   }
 
+  /** The scores that are written out, if any are. */
+  public Optional<ScoreStage> scoresOutput() {
+    return scoresOutput;
+  }
+
   /** Queries of all sequences. */
   public long tokens() {
     return tokens(queryBlocks);
@@ -357,7 +376,7 @@ public final class AttentionPlan {
         keyValueType,
         keyValueTypeReason,
         megabytes((double) tokens(keyBlocks) * keyValueBytesPerToken()),
-        mask.summary(),
+        mask.summary() + (pairMask.isPresent() ? " and a mask tensor" : ""),
         unmaskedPairs,
         flops(),
         scores.summary().isEmpty() ? "" : "scores       " + scores.summary() + "\n",

@@ -8,11 +8,13 @@ import io.sparkattention.driver.exchange.PlacedKeyValues;
 import io.sparkattention.driver.exchange.PlacedQueries;
 import io.sparkattention.driver.exchange.ReduceExchange;
 import io.sparkattention.driver.exchange.RingExchange;
+import io.sparkattention.driver.exchange.ScoreBlock;
 import io.sparkattention.kernels.AttentionKernels;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
@@ -57,7 +59,7 @@ public final class DistributedAttention {
   /** The plan of a run, without running it. */
   public AttentionPlan plan(AttentionInput input, AttentionConfig config) {
     return new AttentionPlan(
-        input.layout(), input.keyValueType(), input.sequences(), config, slots());
+        input.layout(), input.keyValueType(), input.sequences(), input.pairMask(), config, slots());
   }
 
   /**
@@ -90,7 +92,9 @@ public final class DistributedAttention {
       describe("measure the FMA peak", plan);
       double peak = measurePeak();
       describe("write", plan);
-      output.write(plan, rows);
+      Optional<JavaRDD<ScoreBlock>> scores =
+          plan.scoresOutput().map(stage -> ScoreBlock.of(plan, stage, queries, keyValues, rows));
+      output.write(plan, rows, scores);
       int cores = Math.min(plan.shards(), slots()) * taskCpus();
       return AttentionReport.of(plan, reading, cores, peak, kernels(plan));
     } finally {

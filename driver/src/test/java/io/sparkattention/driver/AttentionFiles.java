@@ -67,7 +67,7 @@ final class AttentionFiles {
           in,
           config,
           tensorsOut
-              ? new SafetensorsOutput(spark, out, overwrite, in.dataType(), in.rank())
+              ? SafetensorsOutput.like(in, spark, out, overwrite)
               : new ParquetOutput(spark, out, overwrite, DataTypes.LongType));
     }
     ParquetInput in = ParquetInput.open(spark, from.toString(), config);
@@ -75,7 +75,7 @@ final class AttentionFiles {
         in,
         config,
         tensorsOut
-            ? new SafetensorsOutput(spark, out, overwrite, DataType.F32, 3)
+            ? SafetensorsOutput.ofTable(spark, out, overwrite)
             : new ParquetOutput(spark, out, overwrite, in.sequenceIdType()));
   }
 

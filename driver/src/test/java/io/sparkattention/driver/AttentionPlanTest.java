@@ -13,6 +13,7 @@ import io.sparkattention.partitioning.BlockAssignment;
 import io.sparkattention.partitioning.Coverage;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.apache.spark.SparkConf;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -25,7 +26,8 @@ class AttentionPlanTest {
   private static AttentionPlan plan(
       HeadLayout layout, Map<Key, String> options, SequenceShape... sequences) {
     AttentionConfig config = AttentionConfig.resolve(options, new SparkConf(false));
-    return new AttentionPlan(layout, ElementType.F32, List.of(sequences), config, SLOTS);
+    return new AttentionPlan(
+        layout, ElementType.F32, List.of(sequences), Optional.empty(), config, SLOTS);
   }
 
   private static SequenceShape sequence(long queries, long keys) {
@@ -74,7 +76,8 @@ class AttentionPlanTest {
     AttentionConfig config =
         AttentionConfig.resolve(options, new SparkConf(false)).withBias((head, query, key) -> 0);
     AttentionPlan plan =
-        new AttentionPlan(LAYOUT, ElementType.F32, List.of(sequence(9, 9)), config, SLOTS);
+        new AttentionPlan(
+            LAYOUT, ElementType.F32, List.of(sequence(9, 9)), Optional.empty(), config, SLOTS);
     assertThat(plan.scores().summary())
         .isEqualTo("alibi auto, functions of positions 1, sinks 0.0, dropout 0.1 with seed 7");
   }

@@ -7,6 +7,7 @@ import static org.awaitility.Awaitility.await;
 import io.sparkattention.driver.AttentionConfig.Key;
 import io.sparkattention.driver.exchange.AttentionRows;
 import io.sparkattention.driver.exchange.PlacedQueries;
+import io.sparkattention.driver.exchange.ScoreBlock;
 import io.sparkattention.driver.io.DataType;
 import io.sparkattention.driver.io.SafetensorsInput;
 import io.sparkattention.kernels.HeadLayout;
@@ -17,6 +18,7 @@ import java.time.Duration;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.Stream;
 import org.apache.spark.SparkEnv;
@@ -230,7 +232,8 @@ class FailureTest {
     public void check(AttentionPlan plan) {}
 
     @Override
-    public void write(AttentionPlan plan, JavaRDD<AttentionRows> rows) {
+    public void write(
+        AttentionPlan plan, JavaRDD<AttentionRows> rows, Optional<JavaRDD<ScoreBlock>> scores) {
       assertThat(rows.unpersist(true).count()).isEqualTo(plan.queryBlocks().size());
     }
   }

@@ -92,12 +92,32 @@ record RandomSequence(
         rounded(type, value));
   }
 
-  private static float[] rounded(DataType type, float[] exact) {
+  static float[] rounded(DataType type, float[] exact) {
     ByteBuffer bytes = ByteBuffer.allocate(exact.length * type.bytes());
     type.encode(exact, 0, exact.length, bytes);
     float[] rounded = new float[exact.length];
     type.decode(bytes.flip(), rounded, 0, rounded.length);
     return rounded;
+  }
+
+  /** The same queries with the first keys and values alone. */
+  RandomSequence withKeys(int count) {
+    return new RandomSequence(
+        seed,
+        layout,
+        queries,
+        count,
+        query,
+        firstRows(key, count, layout.keyDim()),
+        firstRows(value, count, layout.valueDim()));
+  }
+
+  private float[] firstRows(float[] byHead, int count, int dim) {
+    float[] first = new float[layout.numKeyValueHeads() * count * dim];
+    for (int head = 0; head < layout.numKeyValueHeads(); head++) {
+      System.arraycopy(byHead, head * keys * dim, first, head * count * dim, count * dim);
+    }
+    return first;
   }
 
   /** The formula in float64. */

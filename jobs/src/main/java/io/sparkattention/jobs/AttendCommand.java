@@ -7,7 +7,6 @@ import io.sparkattention.driver.AttentionOutput;
 import io.sparkattention.driver.AttentionReport;
 import io.sparkattention.driver.DistributedAttention;
 import io.sparkattention.driver.InvalidInputException;
-import io.sparkattention.driver.io.DataType;
 import io.sparkattention.driver.io.ListFiles;
 import io.sparkattention.driver.io.ParquetInput;
 import io.sparkattention.driver.io.ParquetOutput;
@@ -146,6 +145,15 @@ final class AttendCommand implements Callable<Integer> {
   @Option(names = "--kernel", description = "auto, vector or scalar (default: auto).")
   private String kernel;
 
+  @Option(
+      names = "--scores-output",
+      paramLabel = "MODE",
+      description = {
+        "Write scores, too, as qk_matmul_output: 0 scaled, 1 after softcap,",
+        "2 after mask and bias, 3 after softmax. For small inputs."
+      })
+  private String scoresOutput;
+
   @Option(names = "--dry-run", description = "Print the plan and stop.")
   private boolean dryRun;
 
@@ -155,13 +163,9 @@ final class AttendCommand implements Callable<Integer> {
   @Option(names = "--queries", hidden = true)
   private String queries;
 
-  @Option(names = "--scores-output", hidden = true)
-  private String scoresOutput;
-
   @Override
   public Integer call() throws Exception {
     refuse("--queries", queries);
-    refuse("--scores-output", scoresOutput);
     requirePath("--input", input);
     requirePath("--output", output);
     requirePath("--report", report);
@@ -221,6 +225,7 @@ final class AttendCommand implements Callable<Integer> {
     put(options, Key.SHARDS, shards);
     put(options, Key.KEY_VALUE_TYPE, keyValueType);
     put(options, Key.KERNEL, kernel);
+    put(options, Key.SCORES_OUTPUT, scoresOutput);
     return options;
   }
 
@@ -232,14 +237,13 @@ final class AttendCommand implements Callable<Integer> {
 
   private AttentionOutput output(SparkSession spark, SafetensorsInput from) {
     return output.endsWith(SAFETENSORS)
-        ? new SafetensorsOutput(spark, output, overwrite, from.dataType(), from.rank())
+        ? SafetensorsOutput.like(from, spark, output, overwrite)
         : new ParquetOutput(spark, output, overwrite, DataTypes.LongType);
   }
 
-  /** The rows of a table hold all heads of a token, as tensors of rank 3 do. */
   private AttentionOutput output(SparkSession spark, ParquetInput from) {
     return output.endsWith(SAFETENSORS)
-        ? new SafetensorsOutput(spark, output, overwrite, DataType.F32, 3)
+        ? SafetensorsOutput.ofTable(spark, output, overwrite)
         : new ParquetOutput(spark, output, overwrite, from.sequenceIdType());
   }
 

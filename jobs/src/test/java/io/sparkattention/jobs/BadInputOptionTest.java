@@ -223,7 +223,7 @@ class BadInputOptionTest extends CommandTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"--queries, other", "--scores-output, 3"})
+  @CsvSource({"--queries, other"})
   void anOptionThatIsNotBuiltYet(String option, String value) {
     assertOptionRefused("Cannot use " + option + ": not supported yet", option, value);
   }

@@ -51,16 +51,9 @@ class BadInputTest extends CommandTest {
   @Test
   void aTensorThatAttentionDoesNotKnow() {
     assertRefused(
-        "Unknown tensor 'bias' in 'IN': expected query, key and value; remove it",
+        "Unknown tensor 'bias' in 'IN': expected query, key, value, attn_mask, past_key, past_value"
+            + " and nonpad_kv_seqlen; remove it",
         TensorFile.valid().with("bias", DataType.F32, 3));
-  }
-
-  @ParameterizedTest
-  @ValueSource(strings = {"attn_mask", "past_key", "past_value", "nonpad_kv_seqlen"})
-  void aTensorOfTheContractThatIsNotBuiltYet(String name) {
-    assertRefused(
-        "Cannot use tensor '" + name + "' of 'IN': not supported yet",
-        TensorFile.valid().with(name, DataType.BOOL, 5, 6));
   }
 
   @Test

@@ -70,6 +70,10 @@ final class TensorFile {
       if (tensor.type().isFloat()) {
         float[] numbers = values.get(tensor.name());
         tensor.type().encode(numbers, 0, numbers.length, bytes.duplicate().order(bytes.order()));
+      } else if (tensor.type() == DataType.I64) {
+        for (int i = 0; i < bytes.capacity() / Long.BYTES; i++) {
+          bytes.putLong(i * Long.BYTES, (long) values.get(tensor.name())[i]);
+        }
       }
       pieces.add(bytes);
     }

@@ -227,7 +227,7 @@ public abstract class AttentionKernel {
     }
     float bound = pair.scoreBound(head);
     boolean biased = !pair.transform().biases().isEmpty();
-    scores(pair, head, row, inner, leaf, bound >= MAX_SCORE / 2);
+    scores(pair, head, row, inner, leaf);
     softmax(leaf, leafRow, pair.queries().unit(), biased || 2 * bound >= Exp2.NO_CLAMP);
     if (pair.transform().dropout().drops()) {
       drop(pair.transform().dropout(), head, row, inner, leaf);
@@ -239,8 +239,9 @@ public abstract class AttentionKernel {
    * S = QKᵀ of the panels that the strip touches, transformed, −∞ where a row does not see a key;
    * rowmax S.
    */
-  private void scores(BlockPair pair, int head, int row, int inner, Leaf leaf, boolean checked) {
+  final void scores(BlockPair pair, int head, int row, int inner, Leaf leaf) {
     QueryBlock queries = pair.queries();
+    boolean checked = pair.scoreBound(head) >= MAX_SCORE / 2;
     boolean transformed = pair.transform().changesScores();
     Arrays.fill(leaf.shift, Leaf.NONE);
     for (int p = leaf.nextTouched(0), end; p < Leaf.INNER_PANELS; p = leaf.nextTouched(end)) {

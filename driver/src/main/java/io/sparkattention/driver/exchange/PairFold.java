@@ -7,9 +7,11 @@ import io.sparkattention.driver.scores.Scores;
 import io.sparkattention.kernels.AttentionKernel;
 import io.sparkattention.kernels.AttentionKernels;
 import io.sparkattention.kernels.AttentionState;
+import io.sparkattention.kernels.Dropout;
 import io.sparkattention.kernels.HeadLayout;
 import io.sparkattention.kernels.InvalidElementException;
 import io.sparkattention.kernels.ScoreBias;
+import io.sparkattention.kernels.ScoreMatrix;
 import io.sparkattention.kernels.ScoreTransform;
 import io.sparkattention.kernels.VisibleKeys;
 import io.sparkattention.partitioning.AttentionMask;
@@ -17,6 +19,7 @@ import io.sparkattention.partitioning.Block;
 import io.sparkattention.partitioning.Coverage;
 import java.io.Serializable;
 import java.util.List;
+import java.util.Optional;
 import org.apache.spark.TaskContext;
 
 /**
@@ -29,6 +32,10 @@ final class PairFold implements Serializable {
 
   private final HeadLayout layout;
   private final AttentionMask mask;
+
+  /** Null where there is none. */
+  private final PairMask pairMask;
+
   private final long[] offsets;
   private final Scores scores;
   private final String[] sequenceIds;
@@ -38,6 +45,7 @@ final class PairFold implements Serializable {
   PairFold(AttentionPlan plan) {
     this.layout = plan.layout();
     this.mask = plan.mask();
+    this.pairMask = plan.pairMask().orElse(null);
     this.offsets = plan.offsets();
     this.scores = plan.scores();
     this.sequenceIds = plan.sequences().stream().map(SequenceShape::id).toArray(String[]::new);
@@ -61,10 +69,8 @@ final class PairFold implements Serializable {
    *     and position
    */
   void fold(PlacedQueries queries, PlacedKeyValues keys, AttentionState state) {
-    Block q = queries.block();
-    Block k = keys.block();
-    Coverage coverage = coverage(q, k);
-    if (coverage == Coverage.EMPTY) {
+    Optional<View> view = view(queries.block(), keys.block());
+    if (view.isEmpty()) {
       return;
     }
     try {
@@ -72,12 +78,12 @@ final class PairFold implements Serializable {
           .fold(
               queries.queries(),
               keys.keyValues(),
-              visibleKeys(coverage, q, k),
-              transform(q, k),
+              view.get().visible,
+              view.get().transform,
               state,
               TaskContext.get().cpus());
     } catch (InvalidElementException e) {
-      throw InvalidInputException.of(e, sequenceIds[q.sequence()], q.start());
+      throw invalid(e, queries.block());
     }
   }
 
@@ -86,9 +92,68 @@ final class PairFold implements Serializable {
     return AttentionRows.finish(queries, state, scores);
   }
 
-  private ScoreTransform transform(Block queries, Block keys) {
+  /**
+   * Scores of the pair after a stage before the softmax, by the steps of {@link #fold}.
+   *
+   * @return [numHeads, query tokens, key tokens]
+   */
+  float[] scores(PlacedQueries queries, PlacedKeyValues keys, ScoreStage stage) {
+    View view =
+        switch (stage) {
+          case SCALED -> new View(VisibleKeys.all(), ScoreTransform.NONE);
+          case SOFTCAPPED -> new View(VisibleKeys.all(), softcap());
+          case MASKED, SOFTMAX ->
+              view(queries.block(), keys.block())
+                  .orElseGet(() -> new View(nothing(queries.block()), ScoreTransform.NONE));
+        };
+    try {
+      return ScoreMatrix.of(
+          kernel(), queries.queries(), keys.keyValues(), view.visible, view.transform);
+    } catch (InvalidElementException e) {
+      throw invalid(e, queries.block());
+    }
+  }
+
+  /** Which keys of a block the queries of another see, and what becomes of the scores. */
+  private record View(VisibleKeys visible, ScoreTransform transform) {}
+
+  /** Empty where no query sees a key. */
+  private Optional<View> view(Block queries, Block keys) {
+    Coverage coverage = coverage(queries, keys);
+    if (coverage == Coverage.EMPTY) {
+      return Optional.empty();
+    }
     List<ScoreBias> biases = scores.biases(queries, keys, offsets[queries.sequence()]);
+    if (pairMask == null) {
+      VisibleKeys visible = visibleKeys(coverage, queries, keys);
+      return Optional.of(new View(visible, transform(queries, keys, biases)));
+    }
+    PairMask.Pair pair = pairMask.read(queries, keys);
+    if (coverage != Coverage.FULL) {
+      pair.and(bits(queries, keys));
+    }
+    if (pair.isEmpty()) {
+      return Optional.empty();
+    }
+    pair.bias().ifPresent(biases::add);
+    return Optional.of(new View(pair.visible(), transform(queries, keys, biases)));
+  }
+
+  private ScoreTransform transform(Block queries, Block keys, List<ScoreBias> biases) {
     return new ScoreTransform(scores.softcap(), biases, scores.dropout(queries, keys));
+  }
+
+  private ScoreTransform softcap() {
+    return new ScoreTransform(scores.softcap(), List.of(), Dropout.NONE);
+  }
+
+  private static VisibleKeys nothing(Block queries) {
+    int[] none = new int[queries.tokens()];
+    return VisibleKeys.ofIntervals(none, none);
+  }
+
+  private InvalidInputException invalid(InvalidElementException e, Block queries) {
+    return InvalidInputException.of(e, sequenceIds[queries.sequence()], queries.start());
   }
 
   private Coverage coverage(Block queries, Block keys) {
@@ -107,10 +172,14 @@ final class PairFold implements Serializable {
     if (mask.intervals(queries, keys, offset, from, to)) {
       return VisibleKeys.ofIntervals(from, to);
     }
-    int wordsPerRow = AttentionMask.wordsPerRow(keys);
-    long[] words = new long[Math.multiplyExact(queries.tokens(), wordsPerRow)];
-    mask.visible(queries, keys, offset, words);
-    return VisibleKeys.ofBits(words, wordsPerRow);
+    return VisibleKeys.ofBits(bits(queries, keys), AttentionMask.wordsPerRow(keys));
+  }
+
+  /** [query rows, words of a row]: the keys that the plan's mask leaves visible. */
+  private long[] bits(Block queries, Block keys) {
+    long[] words = new long[Math.multiplyExact(queries.tokens(), AttentionMask.wordsPerRow(keys))];
+    mask.visible(queries, keys, offsets[queries.sequence()], words);
+    return words;
   }
 
   private AttentionKernel kernel() {

@@ -4,12 +4,15 @@ import static org.apache.spark.sql.functions.col;
 
 import io.sparkattention.driver.AttentionOutput;
 import io.sparkattention.driver.AttentionPlan;
+import io.sparkattention.driver.InvalidInputException;
 import io.sparkattention.driver.SequenceShape;
 import io.sparkattention.driver.exchange.AttentionRows;
+import io.sparkattention.driver.exchange.ScoreBlock;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.Arrays;
 import java.util.Iterator;
+import java.util.Optional;
 import java.util.stream.IntStream;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.sql.Dataset;
@@ -41,6 +44,11 @@ public final class ParquetOutput implements AttentionOutput {
 
   @Override
   public void check(AttentionPlan plan) {
+    if (plan.scoresOutput().isPresent()) {
+      throw new InvalidInputException(
+          "Cannot write scores to '%s': found a Parquet dataset, expected a .safetensors file; choose such an output or leave out --scores-output"
+              .formatted(path));
+    }
     try {
       stage().close();
     } catch (IOException e) {
@@ -49,7 +57,8 @@ public final class ParquetOutput implements AttentionOutput {
   }
 
   @Override
-  public void write(AttentionPlan plan, JavaRDD<AttentionRows> rows) {
+  public void write(
+      AttentionPlan plan, JavaRDD<AttentionRows> rows, Optional<JavaRDD<ScoreBlock>> scores) {
     String[] ids = plan.sequences().stream().map(SequenceShape::id).toArray(String[]::new);
     int heads = plan.layout().numHeads();
     int width = heads * plan.layout().valueDim();

@@ -241,4 +241,29 @@ public final class SafetensorsFile implements Serializable {
       throw new UncheckedIOException("Cannot read '" + path + "': " + e.getMessage(), e);
     }
   }
+
+  /**
+   * Reads all elements of a tensor of I64 or I32, which has to be small.
+   *
+   * @throws InvalidInputException if the tensor has another type
+   */
+  public long[] readIntegers(FSDataInputStream in, Tensor tensor) {
+    if (tensor.type() != DataType.I64 && tensor.type() != DataType.I32) {
+      throw new InvalidInputException(
+          "Invalid tensor '%s' in '%s': found type %s, expected I64 or I32; convert it"
+              .formatted(tensor.name(), name, tensor.type()));
+    }
+    int count = Math.toIntExact(tensor.elements());
+    byte[] bytes = new byte[Math.toIntExact(tensor.bytes())];
+    readBytes(in, tensor, 0, bytes, 0, count);
+    ByteBuffer elements = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+    long[] integers = new long[count];
+    for (int i = 0; i < count; i++) {
+      integers[i] =
+          tensor.type() == DataType.I64
+              ? elements.getLong(i * Long.BYTES)
+              : elements.getInt(i * Integer.BYTES);
+    }
+    return integers;
+  }
 }

@@ -5,47 +5,53 @@ import io.sparkattention.driver.AttentionInput;
 import io.sparkattention.driver.AttentionPlan;
 import io.sparkattention.driver.InvalidInputException;
 import io.sparkattention.driver.SequenceShape;
+import io.sparkattention.driver.exchange.PairMask;
 import io.sparkattention.driver.exchange.PlacedKeyValues;
 import io.sparkattention.driver.exchange.PlacedQueries;
-import io.sparkattention.kernels.AttentionKernels;
 import io.sparkattention.kernels.ElementType;
 import io.sparkattention.kernels.HeadLayout;
-import io.sparkattention.kernels.InvalidElementException;
-import io.sparkattention.kernels.KeyValueBlock;
-import io.sparkattention.kernels.QueryBlock;
 import io.sparkattention.partitioning.Block;
-import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.ToLongFunction;
 import java.util.stream.IntStream;
-import org.apache.hadoop.conf.Configuration;
-import org.apache.hadoop.fs.FSDataInputStream;
+import java.util.stream.Stream;
 import org.apache.hadoop.fs.Path;
+import org.apache.spark.api.java.JavaPairRDD;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.api.java.function.Function;
-import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.sql.SparkSession;
-import org.apache.spark.util.SerializableConfiguration;
 
 /**
- * A safetensors file with tensors {@code query}, {@code key} and {@code value}. Each element of the
- * batch is a sequence of its own. The owner of a block reads its rows straight from the file.
+ * A safetensors file with the inputs of ONNX's {@code Attention} operator (opset 24): tensors
+ * {@code query}, {@code key} and {@code value}, and where they are there {@code past_key} and
+ * {@code past_value}, which stand before the keys and values, or {@code nonpad_kv_seqlen}, the
+ * number of keys that are not padding, and {@code attn_mask}. Each element of the batch is a
+ * sequence of its own. The owner of a block reads its rows straight from the file.
  */
 public final class SafetensorsInput implements AttentionInput {
-  private static final Set<String> SUPPORTED = Set.of("query", "key", "value");
-  private static final Set<String> NOT_SUPPORTED_YET =
-      Set.of("attn_mask", "past_key", "past_value", "nonpad_kv_seqlen");
+  private static final Set<String> SUPPORTED =
+      Set.of(
+          "query", "key", "value", "past_key", "past_value", KeyCounts.TENSOR, MaskTensor.TENSOR);
+
+  /** Of a mask tensor's stretch for a pair of blocks, in bytes: each task has one in memory. */
+  private static final double MAX_MASK_BYTES = 1L << 30;
 
   private final JavaSparkContext context;
   private final SafetensorsFile file;
   private final HeadTensor query;
-  private final HeadTensor key;
-  private final HeadTensor value;
+  private final PresentTensor key;
+  private final PresentTensor value;
+  private final KeyCounts keyCounts;
   private final HeadLayout layout;
+  private final BlockReader reader;
+
+  /** Null where there is none. */
+  private final MaskTensor mask;
 
   private SafetensorsInput(
       JavaSparkContext context,
@@ -56,8 +62,6 @@ public final class SafetensorsInput implements AttentionInput {
     this.context = context;
     this.file = file;
     this.query = query;
-    this.key = key;
-    this.value = value;
     requireSame("rank", key, query, HeadTensor::rank);
     requireSame("rank", value, query, HeadTensor::rank);
     requireSame("batch", key, query, HeadTensor::batch);
@@ -67,6 +71,24 @@ public final class SafetensorsInput implements AttentionInput {
     this.layout =
         new InputHeads(query.heads(), key.heads(), query.headDim(), key.headDim(), value.headDim())
             .layout(file.name(), "correct their shapes");
+    requireBothOrNeither("past_key", "past_value");
+    requireBothOrNeither("past_value", "past_key");
+    this.key = PresentTensor.of(file, key);
+    this.value = PresentTensor.of(file, value);
+    if (this.key.hasPast()) {
+      requireSame(
+          "number of tokens",
+          this.value.parts().get(0),
+          this.key.parts().get(0),
+          HeadTensor::tokens);
+    }
+    this.keyCounts = KeyCounts.read(file, this.key, context.hadoopConfiguration());
+    this.reader = new BlockReader(file, layout, context);
+    this.mask =
+        file.has(MaskTensor.TENSOR)
+            ? new MaskTensor(
+                file, reader, query.batch(), query.heads(), query.tokens(), this.key.tokens())
+            : null;
   }
 
   private void requireSame(
@@ -84,8 +106,16 @@ public final class SafetensorsInput implements AttentionInput {
     }
   }
 
+  private void requireBothOrNeither(String name, String other) {
+    if (file.has(name) && !file.has(other)) {
+      throw new InvalidInputException(
+          "Missing tensor '%s' in '%s': found '%s' without it, expected both or neither; add it or remove '%s'"
+              .formatted(other, file.name(), name, name));
+    }
+  }
+
   /**
-   * Reads the file's header.
+   * Reads the file's header, and the lengths of padded sequences.
    *
    * @param config tells the head counts of rank 3 tensors
    */
@@ -93,13 +123,9 @@ public final class SafetensorsInput implements AttentionInput {
     JavaSparkContext context = JavaSparkContext.fromSparkContext(spark.sparkContext());
     SafetensorsFile file = SafetensorsFile.open(new Path(path), context.hadoopConfiguration());
     for (String name : file.tensors().keySet()) {
-      if (NOT_SUPPORTED_YET.contains(name)) {
-        throw new InvalidInputException(
-            "Cannot use tensor '%s' of '%s': not supported yet".formatted(name, path));
-      }
       if (!SUPPORTED.contains(name)) {
         throw new InvalidInputException(
-            "Unknown tensor '%s' in '%s': expected query, key and value; remove it"
+            "Unknown tensor '%s' in '%s': expected query, key, value, attn_mask, past_key, past_value and nonpad_kv_seqlen; remove it"
                 .formatted(name, path));
       }
     }
@@ -109,7 +135,17 @@ public final class SafetensorsInput implements AttentionInput {
     String option = grouped ? "--num-kv-heads" : "--num-heads";
     HeadTensor key = HeadTensor.of(file, "key", keyValueHeads, option);
     HeadTensor value = HeadTensor.of(file, "value", keyValueHeads, option);
-    return new SafetensorsInput(context, file, query, key, value);
+    SafetensorsInput input = new SafetensorsInput(context, file, query, key, value);
+    input.checkMask(config.blockTokens());
+    return input;
+  }
+
+  private void checkMask(int blockTokens) {
+    if (mask != null && mask.pairBytes(blockTokens) > MAX_MASK_BYTES) {
+      throw new InvalidInputException(
+          "Cannot hold %.1f GiB of 'attn_mask' in '%s' for two blocks of %d tokens: expected at most 1; lower --block-tokens"
+              .formatted(mask.pairBytes(blockTokens) / (1L << 30), file.name(), blockTokens));
+    }
   }
 
   @Override
@@ -119,10 +155,11 @@ public final class SafetensorsInput implements AttentionInput {
 
   @Override
   public ElementType keyValueType() {
-    if (key.tensor().type() != value.tensor().type()) {
+    DataType type = key.own().tensor().type();
+    if (type != value.own().tensor().type()) {
       return ElementType.F32;
     }
-    return switch (key.tensor().type()) {
+    return switch (type) {
       case BF16 -> ElementType.BF16;
       case F16 -> ElementType.F16;
       default -> ElementType.F32;
@@ -133,9 +170,14 @@ public final class SafetensorsInput implements AttentionInput {
   public List<SequenceShape> sequences() {
     List<SequenceShape> sequences = new ArrayList<>();
     for (int b = 0; b < query.batch(); b++) {
-      sequences.add(new SequenceShape(Integer.toString(b), 0, query.tokens(), key.tokens()));
+      sequences.add(keyCounts.sequence(b, query.tokens()));
     }
     return sequences;
+  }
+
+  @Override
+  public Optional<PairMask> pairMask() {
+    return Optional.ofNullable(mask);
   }
 
   /** The element type and the rank that an output of the same form has. */
@@ -147,6 +189,36 @@ public final class SafetensorsInput implements AttentionInput {
     return query.rank();
   }
 
+  /** Keys of a sequence, of the past and padding included. */
+  long keyTokens() {
+    return key.tokens();
+  }
+
+  /** Past and new keys, and values, together: where the file has a past, else none. */
+  List<PresentTensor> presents() {
+    return key.hasPast() ? List.of(key, value) : List.of();
+  }
+
+  /**
+   * The bytes of {@link #presents()}, read by the tasks.
+   *
+   * @param begins where each tensor starts in the output file, by name
+   * @return pieces by their offset in that file
+   */
+  JavaPairRDD<Long, byte[]> presentPieces(AttentionPlan plan, Map<String, Long> begins) {
+    BlockReader blocks = reader;
+    List<PresentTensor> tensors = presents();
+    long[] begin =
+        tensors.stream().mapToLong(tensor -> begins.get(tensor.declaration().name())).toArray();
+    return blocks(plan.keyRuns(), block -> block)
+        .flatMapToPair(
+            block ->
+                IntStream.range(0, begin.length)
+                    .boxed()
+                    .flatMap(i -> blocks.pieces(block, tensors.get(i), begin[i]))
+                    .iterator());
+  }
+
   @Override
   public JavaRDD<PlacedQueries> queries(AttentionPlan plan) {
     List<ArrayList<Block>> ranks = new ArrayList<>();
@@ -154,68 +226,31 @@ public final class SafetensorsInput implements AttentionInput {
     for (int i = 0; i < plan.queryBlocks().size(); i++) {
       ranks.get(plan.queryRanks()[i]).add(plan.queryBlocks().get(i));
     }
-    BlockReader reader = new BlockReader(file, layout, context);
+    BlockReader blocks = reader;
     HeadTensor tensor = query;
     double scale = plan.scale();
-    return blocks(ranks, block -> reader.queries(block, tensor, scale));
+    return blocks(ranks, block -> blocks.queries(block, tensor, scale));
   }
 
   @Override
   public JavaRDD<PlacedKeyValues> keyValues(AttentionPlan plan) {
-    BlockReader reader = new BlockReader(file, layout, context);
-    HeadTensor keys = key;
-    HeadTensor values = value;
+    BlockReader blocks = reader;
+    PresentTensor keys = key;
+    PresentTensor values = value;
     ElementType type = plan.keyValueType();
-    return blocks(plan.keyRuns(), block -> reader.keyValues(block, keys, values, type));
+    return blocks(plan.keyRuns(), block -> blocks.keyValues(block, keys, values, type));
   }
 
   /** Partition i is what {@code read} makes of the blocks of list i. */
   private <T> JavaRDD<T> blocks(List<? extends List<Block>> lists, Function<Block, T> read) {
+    if (lists.isEmpty()) {
+      // Nothing but padding: Spark has no list of no partitions.
+      return context.emptyRDD();
+    }
     List<Block[]> partitions = lists.stream().map(list -> list.toArray(Block[]::new)).toList();
     return context
         .parallelize(partitions, partitions.size())
-        .flatMap(blocks -> List.of(blocks).iterator())
+        .flatMap(blocks -> Stream.of(blocks).iterator())
         .map(read);
-  }
-
-  /** Reads and packs blocks on an executor. */
-  private static final class BlockReader implements java.io.Serializable {
-    private static final long serialVersionUID = 1L;
-
-    private final SafetensorsFile file;
-    private final HeadLayout layout;
-    private final Broadcast<SerializableConfiguration> conf;
-
-    BlockReader(SafetensorsFile file, HeadLayout layout, JavaSparkContext context) {
-      this.file = file;
-      this.layout = layout;
-      this.conf = context.broadcast(new SerializableConfiguration(context.hadoopConfiguration()));
-    }
-
-    PlacedQueries queries(Block block, HeadTensor tensor, double scale) {
-      QueryBlock.Packer packer = new QueryBlock.Packer(layout, block.tokens(), scale);
-      read(block, tensor, packer::put);
-      return new PlacedQueries(block, packer.pack());
-    }
-
-    PlacedKeyValues keyValues(Block block, HeadTensor keys, HeadTensor values, ElementType type) {
-      // The executor reads and packs for longer than the kernel takes to compile.
-      AttentionKernels.startWarmUp();
-      KeyValueBlock.Packer packer = new KeyValueBlock.Packer(layout, block.tokens(), type);
-      read(block, keys, packer::putKey);
-      read(block, values, packer::putValue);
-      return new PlacedKeyValues(block, packer.pack());
-    }
-
-    private void read(Block block, HeadTensor tensor, HeadTensor.RowConsumer rows) {
-      Configuration hadoop = conf.value().value();
-      try (FSDataInputStream in = file.openStream(hadoop)) {
-        tensor.read(file, in, block, rows);
-      } catch (InvalidElementException e) {
-        throw InvalidInputException.of(e, Integer.toString(block.sequence()), block.start());
-      } catch (IOException e) {
-        throw new UncheckedIOException("Cannot close '" + file.path() + "'", e);
-      }
-    }
   }
 }

@@ -5,6 +5,8 @@ import io.sparkattention.driver.AttentionPlan;
 import io.sparkattention.driver.InvalidInputException;
 import io.sparkattention.driver.SequenceShape;
 import io.sparkattention.driver.exchange.AttentionRows;
+import io.sparkattention.driver.exchange.ScoreBlock;
+import io.sparkattention.driver.io.SafetensorsWriter.Declaration;
 import io.sparkattention.kernels.HeadLayout;
 import io.sparkattention.partitioning.Block;
 import java.io.Serializable;
@@ -13,18 +15,24 @@ import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.Collectors;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.Partitioner;
+import org.apache.spark.api.java.JavaPairRDD;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.SparkSession;
 import scala.Tuple2;
 
 /**
- * One safetensors file with {@code output}, of the rank and element type of the queries, and {@code
- * log_sum_exp} [batch, heads, queries] F32. Executors cut their rows into pieces that know their
- * offset in the file; sorted by it they pass through Spark's driver, some megabytes at a time.
+ * One safetensors file with {@code output}, of the rank and element type of the queries, {@code
+ * log_sum_exp} [batch, heads, queries] F32, {@code present_key} and {@code present_value} where the
+ * input has a past, and {@code qk_matmul_output} where the plan has scores to write. Executors cut
+ * what they have into pieces that know their offset in the file; sorted by it they pass through
+ * Spark's driver, some megabytes at a time.
  */
 public final class SafetensorsOutput implements AttentionOutput {
   /** Bytes of the file that are on Spark's driver at once. */
@@ -36,17 +44,30 @@ public final class SafetensorsOutput implements AttentionOutput {
   private final DataType dataType;
   private final int rank;
 
-  /**
-   * @param dataType element type of {@code output}
-   * @param rank 4 for [batch, heads, queries, valueDim], 3 for [batch, queries, heads · valueDim]
-   */
-  public SafetensorsOutput(
-      SparkSession spark, String path, boolean overwrite, DataType dataType, int rank) {
+  /** Whose past goes to the output; null where rows come from a table. */
+  private final SafetensorsInput input;
+
+  private SafetensorsOutput(
+      SparkSession spark, String path, boolean overwrite, SafetensorsInput input) {
     this.context = JavaSparkContext.fromSparkContext(spark.sparkContext());
     this.path = new Path(path);
     this.overwrite = overwrite;
-    this.dataType = dataType;
-    this.rank = rank;
+    this.dataType = input == null ? DataType.F32 : input.dataType();
+    this.rank = input == null ? 3 : input.rank();
+    this.input = input;
+  }
+
+  /** An output of the rank and element type of the input's queries, with its present tensors. */
+  public static SafetensorsOutput like(
+      SafetensorsInput input, SparkSession spark, String path, boolean overwrite) {
+    return new SafetensorsOutput(spark, path, overwrite, input);
+  }
+
+  /**
+   * An output F32 of rank 3: the rows of a table hold all heads of a token, as those tensors do.
+   */
+  public static SafetensorsOutput ofTable(SparkSession spark, String path, boolean overwrite) {
+    return new SafetensorsOutput(spark, path, overwrite, null);
   }
 
   @Override
@@ -61,20 +82,57 @@ public final class SafetensorsOutput implements AttentionOutput {
                 .formatted(path, first.id(), first.queries(), sequence.id(), sequence.queries()));
       }
     }
+    scoreTensor(plan).ifPresent(ScoreTensor::check);
+  }
+
+  /** Where the plan has scores to write. */
+  private Optional<ScoreTensor> scoreTensor(AttentionPlan plan) {
+    long keys = input == null ? plan.sequences().get(0).keys() : input.keyTokens();
+    return plan.scoresOutput().map(stage -> new ScoreTensor(plan, keys, dataType));
   }
 
   @Override
-  public void write(AttentionPlan plan, JavaRDD<AttentionRows> rows) {
+  public void write(
+      AttentionPlan plan, JavaRDD<AttentionRows> rows, Optional<JavaRDD<ScoreBlock>> scores) {
     Configuration conf = context.hadoopConfiguration();
     Geometry geometry = new Geometry(plan, rank, dataType);
-    SafetensorsWriter writer = geometry.writer();
-    geometry.place(writer);
+    List<Declaration> declarations = new ArrayList<>(geometry.declarations());
+    List<PresentTensor> presents = input == null ? List.of() : input.presents();
+    presents.forEach(present -> declarations.add(present.declaration()));
+    Optional<ScoreTensor> scoreTensor = scoreTensor(plan);
+    scoreTensor.ifPresent(tensor -> declarations.add(tensor.declaration()));
+    SafetensorsWriter writer = new SafetensorsWriter(declarations);
+    Map<String, Long> begins =
+        writer.tensors().stream()
+            .collect(Collectors.toMap(SafetensorsFile.Tensor::name, SafetensorsFile.Tensor::begin));
+    geometry.place(begins);
+    JavaPairRDD<Long, byte[]> pieces = rows.flatMapToPair(geometry::pieces);
+    if (!presents.isEmpty()) {
+      pieces = pieces.union(input.presentPieces(plan, begins));
+    }
+    if (scoreTensor.isPresent()) {
+      long begin = begins.get(ScoreTensor.TENSOR);
+      pieces =
+          pieces
+              .union(scorePieces(scoreTensor.get(), scores.orElseThrow(), begin))
+              .union(paddingPieces(scoreTensor.get(), rows, begin));
+    }
     int partitions = Math.toIntExact(writer.fileBytes() / PARTITION_BYTES + 1);
-    Iterator<Tuple2<Long, byte[]>> pieces =
-        rows.flatMapToPair(geometry::pieces)
+    Iterator<Tuple2<Long, byte[]>> sorted =
+        pieces
             .repartitionAndSortWithinPartitions(new OffsetPartitioner(partitions))
             .toLocalIterator();
-    writer.write(path, conf, overwrite, inOrder(writer, pieces));
+    writer.write(path, conf, overwrite, inOrder(writer, sorted));
+  }
+
+  private static JavaPairRDD<Long, byte[]> scorePieces(
+      ScoreTensor tensor, JavaRDD<ScoreBlock> scores, long begin) {
+    return scores.flatMapToPair(block -> tensor.pieces(block, begin).iterator());
+  }
+
+  private static JavaPairRDD<Long, byte[]> paddingPieces(
+      ScoreTensor tensor, JavaRDD<AttentionRows> rows, long begin) {
+    return rows.flatMapToPair(block -> tensor.padding(block.block(), begin).iterator());
   }
 
   /** The pieces' bytes; each starts where the one before it ended. */
@@ -127,26 +185,23 @@ public final class SafetensorsOutput implements AttentionOutput {
       this.dataType = dataType;
     }
 
-    SafetensorsWriter writer() {
+    List<Declaration> declarations() {
       List<Long> outputShape =
           rank == 4
               ? List.of(batch, (long) heads, queries, (long) valueDim)
               : List.of(batch, queries, (long) heads * valueDim);
       List<Long> logSumExpShape = List.of(batch, (long) heads, queries);
-      return new SafetensorsWriter(
-          List.of(
-              new SafetensorsWriter.Declaration("output", dataType, outputShape),
-              new SafetensorsWriter.Declaration("log_sum_exp", DataType.F32, logSumExpShape)));
+      return List.of(
+          new Declaration("output", dataType, outputShape),
+          new Declaration("log_sum_exp", DataType.F32, logSumExpShape));
     }
 
-    void place(SafetensorsWriter writer) {
-      for (SafetensorsFile.Tensor tensor : writer.tensors()) {
-        if (tensor.name().equals("output")) {
-          outputBegin = tensor.begin();
-        } else {
-          logSumExpBegin = tensor.begin();
-        }
-      }
+    /**
+     * @param begins where each tensor starts in the file
+     */
+    void place(Map<String, Long> begins) {
+      outputBegin = begins.get("output");
+      logSumExpBegin = begins.get("log_sum_exp");
     }
 
     Iterator<Tuple2<Long, byte[]>> pieces(AttentionRows rows) {
