@@ -1,6 +1,10 @@
 package io.sparkattention.driver;
 
 import io.sparkattention.driver.exchange.ScoreStage;
+import io.sparkattention.driver.scores.BucketBias;
+import io.sparkattention.driver.scores.NumberList.InvalidNumberException;
+import io.sparkattention.driver.scores.PositionBias;
+import io.sparkattention.driver.scores.ScoreConfig;
 import io.sparkattention.kernels.AttentionKernels;
 import io.sparkattention.kernels.ElementType;
 import io.sparkattention.partitioning.AttentionMask;
@@ -10,6 +14,7 @@ import io.sparkattention.partitioning.InvalidMaskException;
 import java.io.Serializable;
 import java.util.Arrays;
 import java.util.Comparator;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
@@ -39,6 +44,23 @@ public final class AttentionConfig implements Serializable {
     CAUSAL_ALIGNMENT("causalAlignment", "top-left or bottom-right"),
     /** Factor of the scores; 1/√headDim where it is absent. */
     SCALE("scale", "a number between -1e30 and 1e30"),
+    SOFTCAP("softcap", "a number from 1e-6 to 1048576"),
+    /** Slopes of linear biases. */
+    ALIBI(
+        "alibi",
+        "auto, or one slope per query head from -1048576 to 1048576, or @FILE of such a list"),
+    /** Weights of T5's buckets of distances. */
+    RELATIVE_BIAS(
+        "relativeBias",
+        "KIND,MAX_DISTANCE,WEIGHTS: bidirectional or causal, a whole number from 1, and [buckets, heads] numbers up to 1048576 (-inf masks) or @FILE of them"),
+    /** Logits of the heads' attention sinks. */
+    SINKS(
+        "sinks",
+        "one number per query head, or one for all, from -1048576 to 1048576, or @FILE of such a list"),
+    /** Probability of a weight to be dropped. */
+    DROPOUT("dropout", "a number from 0 to below 1"),
+    /** Of dropout. */
+    SEED("seed", "a whole number of 64 bits"),
     EXCHANGE("exchange", "auto, ring or reduce"),
     ASSIGNMENT("assignment", "contiguous, zigzag, striped or balanced"),
     /** Tokens of a block. */
@@ -113,6 +135,7 @@ public final class AttentionConfig implements Serializable {
   private final AttentionMask mask;
   private final CausalAlignment causalAlignment;
   private final Double scale;
+  private final ScoreConfig scores;
   private final ExchangeKind exchange;
   private final BlockAssignment assignment;
   private final int blockTokens;
@@ -128,6 +151,7 @@ public final class AttentionConfig implements Serializable {
     this.causalAlignment =
         s.get(Key.CAUSAL_ALIGNMENT, CausalAlignment::parse, CausalAlignment.TOP_LEFT);
     this.scale = s.get(Key.SCALE, AttentionConfig::parseScale, null);
+    this.scores = scores(s, lists);
     this.exchange = s.get(Key.EXCHANGE, ExchangeKind::parse, ExchangeKind.AUTO);
     this.assignment = s.get(Key.ASSIGNMENT, BlockAssignment::parse, null);
     this.blockTokens = s.get(Key.BLOCK_TOKENS, upTo(MAX_BLOCK_TOKENS), DEFAULT_BLOCK_TOKENS);
@@ -139,7 +163,34 @@ public final class AttentionConfig implements Serializable {
     this.scoresOutput = s.get(Key.SCORES_OUTPUT, ScoreStage::parse, null);
   }
 
-  /** Reads all settings; a mask's lists stand in its text. */
+  private AttentionConfig(AttentionConfig other, ScoreConfig scores) {
+    this.mask = other.mask;
+    this.causalAlignment = other.causalAlignment;
+    this.scale = other.scale;
+    this.scores = scores;
+    this.exchange = other.exchange;
+    this.assignment = other.assignment;
+    this.blockTokens = other.blockTokens;
+    this.shards = other.shards;
+    this.numHeads = other.numHeads;
+    this.numKeyValueHeads = other.numKeyValueHeads;
+    this.keyValueType = other.keyValueType;
+    this.kernel = other.kernel;
+    this.scoresOutput = other.scoresOutput;
+  }
+
+  private static ScoreConfig scores(Settings s, Function<String, String> lists) {
+    return new ScoreConfig(
+        s.get(Key.SOFTCAP, ScoreConfig::parseSoftcap, 0.0),
+        s.get(Key.ALIBI, text -> ScoreConfig.parseAlibi(text, lists), null),
+        s.get(Key.RELATIVE_BIAS, text -> BucketBias.Weights.parse(text, lists), null),
+        s.get(Key.SINKS, text -> ScoreConfig.parseSinks(text, lists), null),
+        s.get(Key.DROPOUT, ScoreConfig::parseDropout, 0.0),
+        s.get(Key.SEED, Long::parseLong, 0L),
+        List.of());
+  }
+
+  /** Reads all settings; lists stand in their texts. */
   public static AttentionConfig resolve(Map<Key, String> options, SparkConf conf) {
     return resolve(options, conf, AttentionConfig::refuseList);
   }
@@ -149,8 +200,8 @@ public final class AttentionConfig implements Serializable {
    *
    * @param options what the run itself was given
    * @param conf Spark's configuration
-   * @param lists gives the text of a list that a mask names as {@code @NAME}; {@link
-   *     io.sparkattention.driver.io.MaskLists} takes the name for a file
+   * @param lists gives the text of a list that a setting names as {@code @NAME}; {@link
+   *     io.sparkattention.driver.io.ListFiles} takes the name for a file
    * @throws InvalidInputException if a value is wrong or a {@code spark.attention.*} key unknown
    */
   public static AttentionConfig resolve(
@@ -161,7 +212,7 @@ public final class AttentionConfig implements Serializable {
 
   private static String refuseList(String name) {
     throw new InvalidInputException(
-        "Cannot read mask list '%s': expected the list itself; write its elements or give AttentionConfig.resolve the MaskLists of a file system"
+        "Cannot read list '%s': expected the list itself; write its elements or give AttentionConfig.resolve the ListFiles of a file system"
             .formatted(name));
   }
 
@@ -199,6 +250,9 @@ public final class AttentionConfig implements Serializable {
       } catch (InvalidMaskException e) {
         throw new InvalidInputException(
             "Invalid %s: found '%s', %s".formatted(where, e.found(), e.reason()), e);
+      } catch (InvalidNumberException e) {
+        throw new InvalidInputException(
+            "Invalid %s: %s, expected %s".formatted(where, e.getMessage(), key.expected), e);
       } catch (IllegalArgumentException e) {
         throw new InvalidInputException(
             "Invalid %s: found '%s', expected %s".formatted(where, text, key.expected), e);
@@ -259,6 +313,21 @@ public final class AttentionConfig implements Serializable {
   /** Factor of the scores; absent: 1/√headDim. */
   public OptionalDouble scale() {
     return scale == null ? OptionalDouble.empty() : OptionalDouble.of(scale);
+  }
+
+  /** Softcap, biases, sinks and dropout. */
+  public ScoreConfig scores() {
+    return scores;
+  }
+
+  /**
+   * This configuration with one more bias, a function of positions that no text can say. It is
+   * added after those of the settings and those of earlier calls.
+   *
+   * @param bias travels with the tasks
+   */
+  public AttentionConfig withBias(PositionBias bias) {
+    return new AttentionConfig(this, scores.withBias(bias));
   }
 
   public ExchangeKind exchange() {

@@ -3,6 +3,7 @@ package io.sparkattention.driver;
 import io.sparkattention.driver.AttentionConfig.ExchangeKind;
 import io.sparkattention.driver.exchange.PairMask;
 import io.sparkattention.driver.exchange.ScoreStage;
+import io.sparkattention.driver.scores.Scores;
 import io.sparkattention.kernels.AttentionState;
 import io.sparkattention.kernels.ElementType;
 import io.sparkattention.kernels.HeadLayout;
@@ -33,6 +34,7 @@ public final class AttentionPlan {
   private final Optional<PairMask> pairMask;
   private final long[] offsets;
   private final double scale;
+  private final Scores scores;
   private final BlockGrid grid;
   private final List<Block> queryBlocks;
   private final List<Block> keyBlocks;
@@ -58,7 +60,8 @@ public final class AttentionPlan {
    * @param pairMask composed with the configuration's mask; not counted in the work
    * @param slots tasks that the cluster runs at once
    * @throws InvalidInputException if a sequence has more key blocks than a state may merge, a block
-   *     is too large, or the mask was written for longer sequences
+   *     is too large, the mask was written for longer sequences, or a score setting for another
+   *     number of heads
    */
   public AttentionPlan(
       HeadLayout layout,
@@ -75,6 +78,7 @@ public final class AttentionPlan {
     this.mask = config.mask();
     this.pairMask = pairMask;
     this.scale = config.scale().orElse(1 / Math.sqrt(layout.keyDim()));
+    this.scores = Scores.of(config.scores(), layout.numHeads());
     this.grid = new BlockGrid(config.blockTokens());
     this.kernel = config.kernel();
     this.scoresOutput = config.scoresOutput();
@@ -262,6 +266,11 @@ public final class AttentionPlan {
     return scale;
   }
 
+  /** Softcap, biases, sinks and dropout. */
+  public Scores scores() {
+    return scores;
+  }
+
   public BlockGrid grid() {
     return grid;
   }
@@ -352,7 +361,7 @@ public final class AttentionPlan {
         heads        %d over %d key/value heads, headDim %d, valueDim %d
         keys, values %s (%s), %s
         mask         %s, %,d visible pairs, %.3e FLOPs
-        blocks       %d query and %d key blocks of %d tokens
+        %sblocks       %d query and %d key blocks of %d tokens
         block pairs  %,d full, %,d partial, %,d empty
         exchange     %s (%s)
         shards       %d, %s, skew %.3f, %d fetch units of up to %s
@@ -370,6 +379,7 @@ public final class AttentionPlan {
         mask.summary() + (pairMask.isPresent() ? " and a mask tensor" : ""),
         unmaskedPairs,
         flops(),
+        scores.summary().isEmpty() ? "" : "scores       " + scores.summary() + "\n",
         queryBlocks.size(),
         keyBlocks.size(),
         grid.blockTokens(),

@@ -10,6 +10,8 @@ import io.sparkattention.partitioning.Coverage;
  * @param heads query heads
  * @param headDim elements of a query and of a key
  * @param mask its text, of long lists the beginning
+ * @param scores softcap, biases, sinks and dropout as far as they are set, else empty; of long
+ *     lists the beginning
  * @param unmaskedPairs pairs of a query and a key that the mask leaves visible, for each head
  * @param blocksEmpty pairs of a query block and a key block of which the mask leaves nothing
  * @param blocksFull those of which it leaves everything
@@ -33,6 +35,7 @@ public record AttentionReport(
     int shards,
     int blockTokens,
     String mask,
+    String scores,
     long unmaskedPairs,
     long blocksEmpty,
     long blocksFull,
@@ -63,6 +66,7 @@ public record AttentionReport(
         plan.shards(),
         plan.grid().blockTokens(),
         plan.mask().summary(),
+        plan.scores().summary(),
         plan.unmaskedPairs(),
         plan.blockPairs(Coverage.EMPTY),
         plan.blockPairs(Coverage.FULL),

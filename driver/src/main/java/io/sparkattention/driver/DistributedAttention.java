@@ -25,9 +25,9 @@ import org.slf4j.LoggerFactory;
 import scala.Tuple2;
 
 /**
- * Exact attention over a Spark cluster, softmax(QKᵀ · scale) V with a mask. The result depends on
- * the input, the mask and the block size alone, to the bit: not on shards, assignment or exchange,
- * nor on executors that come and go.
+ * Exact attention over a Spark cluster, softmax(QKᵀ · scale) V with masks, biases, sinks and
+ * dropout. The result depends on the input, the mask, the score settings and the block size alone,
+ * to the bit: not on shards, assignment or exchange, nor on executors that come and go.
  *
  * <pre>{@code
  * AttentionConfig config = AttentionConfig.resolve(Map.of(), spark.sparkContext().conf());

@@ -39,6 +39,8 @@ public final class InvalidInputException extends RuntimeException {
     } else if (e.what().equals("query") && Float.isFinite(e.value())) {
       found += ", which --scale takes out of float32's range";
       expected = "a smaller number; make the queries or --scale smaller";
+    } else if (e.what().equals("bias")) {
+      expected = e.expected() + "; correct the function of positions";
     } else if (Math.abs(e.value()) <= FLOAT32_ENOUGH) {
       expected = e.expected() + "; correct the input or choose --key-value-type f32";
     }

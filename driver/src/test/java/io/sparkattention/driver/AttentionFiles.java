@@ -50,7 +50,14 @@ final class AttentionFiles {
   }
 
   AttentionReport attend(Path from, Path to, boolean overwrite, Map<Key, String> options) {
-    AttentionConfig config = AttentionConfig.resolve(options, spark.sparkContext().conf());
+    return attend(from, to, overwrite, config(options));
+  }
+
+  AttentionConfig config(Map<Key, String> options) {
+    return AttentionConfig.resolve(options, spark.sparkContext().conf());
+  }
+
+  AttentionReport attend(Path from, Path to, boolean overwrite, AttentionConfig config) {
     String out = to.toString();
     boolean tensorsOut = out.endsWith(SAFETENSORS);
     DistributedAttention attention = new DistributedAttention(spark, PEAK_SECONDS);

@@ -50,6 +50,56 @@ class AttentionPlanTest {
             """);
   }
 
+  /** 8 query heads. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = ';',
+      value = {
+        "SOFTCAP; 30; softcap 30.0",
+        "ALIBI; auto; alibi auto",
+        "ALIBI; 8 7 6 5 4 3 2 1; alibi 8.0,7.0,6.0,5.0,…",
+        "RELATIVE_BIAS; causal,128,1 2 3 4 5 6 7 8 1 2 3 4 5 6 7 8; relative bias causal,128,16"
+            + " weights",
+        "SINKS; 2; sinks 2.0",
+        "DROPOUT; 0.25; dropout 0.25 with seed 0"
+      })
+  void tellsOfTheScoresWhatIsSet(Key key, String value, String told) {
+    AttentionPlan plan = plan(LAYOUT, Map.of(key, value), sequence(10, 10));
+    assertThat(plan.scores().summary()).isEqualTo(told);
+    assertThat(plan.toString().lines()).contains("scores       " + told);
+  }
+
+  @Test
+  void tellsAllScoreSettingsInTheOrderInWhichTheyAct() {
+    Map<Key, String> options =
+        Map.of(Key.DROPOUT, "0.1", Key.SEED, "7", Key.SINKS, "0", Key.ALIBI, "auto");
+    AttentionConfig config =
+        AttentionConfig.resolve(options, new SparkConf(false)).withBias((head, query, key) -> 0);
+    AttentionPlan plan =
+        new AttentionPlan(
+            LAYOUT, ElementType.F32, List.of(sequence(9, 9)), Optional.empty(), config, SLOTS);
+    assertThat(plan.scores().summary())
+        .isEqualTo("alibi auto, functions of positions 1, sinks 0.0, dropout 0.1 with seed 7");
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "ALIBI | 1 2 3 | --alibi: found 3 slopes, expected 8, one per query head; give that many, or"
+            + " auto",
+        "SINKS | 1 2 | --sinks: found 2 logits, expected 8, one per query head, or a single one; give"
+            + " that many",
+        "RELATIVE_BIAS | causal,128,1 2 3 4 5 6 7 8 | --relative-bias: found 8 weights, expected"
+            + " [buckets, heads] with 8 heads and a number of buckets, at least 2; give one row of"
+            + " weights per bucket"
+      })
+  void refusesScoreSettingsForOtherHeads(Key key, String value, String message) {
+    assertThatThrownBy(() -> plan(LAYOUT, Map.of(key, value), sequence(10, 10)))
+        .isInstanceOf(InvalidInputException.class)
+        .hasMessage("Invalid " + message);
+  }
+
   /** Counted by hand: 4 blocks of 10 tokens; the window reaches from each into the one before. */
   @ParameterizedTest
   @CsvSource(

@@ -1,6 +1,8 @@
 package io.sparkattention.driver;
 
 import io.sparkattention.driver.io.DataType;
+import io.sparkattention.driver.scores.ScoreConfig;
+import io.sparkattention.driver.scores.Scores;
 import io.sparkattention.kernels.AttentionKernel;
 import io.sparkattention.kernels.AttentionKernels;
 import io.sparkattention.kernels.AttentionState;
@@ -8,6 +10,7 @@ import io.sparkattention.kernels.HeadLayout;
 import io.sparkattention.kernels.KeyValueBlock;
 import io.sparkattention.kernels.QueryBlock;
 import io.sparkattention.kernels.ReferenceAttention;
+import io.sparkattention.kernels.ScoreTransform;
 import io.sparkattention.kernels.VisibleKeys;
 import io.sparkattention.partitioning.AttentionMask;
 import io.sparkattention.partitioning.Block;
@@ -15,8 +18,11 @@ import io.sparkattention.partitioning.BlockGrid;
 import io.sparkattention.partitioning.CausalAlignment;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
+import org.apache.spark.SparkConf;
 
 /**
  * Random queries, keys and values of one sequence, and what attention has to make of them.
@@ -116,10 +122,31 @@ record RandomSequence(
 
   /** The formula in float64. */
   ReferenceAttention.Result reference(AttentionMask mask, CausalAlignment alignment) {
+    double[] noSinks = new double[layout.numHeads()];
+    Arrays.fill(noSinks, Double.NEGATIVE_INFINITY);
+    return reference(mask, alignment, (head, i, j, s) -> s, (head, i, j) -> 1, noSinks);
+  }
+
+  /**
+   * The formula in float64.
+   *
+   * @param scores of a scaled score, before the mask
+   */
+  ReferenceAttention.Result reference(
+      AttentionMask mask,
+      CausalAlignment alignment,
+      ReferenceAttention.Scores scores,
+      ReferenceAttention.Weights weights,
+      double[] sinks) {
     long offset = alignment.offset(queries, keys);
     double scale = 1 / Math.sqrt(layout.keyDim());
     return ReferenceAttention.attend(
-        layout, query, key, value, scale, (i, j) -> sees(mask, i, j, offset));
+        layout,
+        new ReferenceAttention.Tensors(query, key, value),
+        (head, i, j, s) ->
+            sees(mask, i, j, offset) ? scores.of(head, i, j, scale * s) : Double.NEGATIVE_INFINITY,
+        weights,
+        sinks);
   }
 
   private static boolean sees(AttentionMask mask, int query, int key, long offset) {
@@ -130,6 +157,13 @@ record RandomSequence(
 
   /** What one thread computes from this sequence alone, without a cluster: all bits count. */
   Attended alone(AttentionMask mask, int blockTokens) {
+    ScoreConfig plain = AttentionConfig.resolve(Map.of(), new SparkConf(false)).scores();
+    return alone(mask, CausalAlignment.TOP_LEFT, blockTokens, Scores.of(plain, layout.numHeads()));
+  }
+
+  /** The same with score functions. */
+  Attended alone(AttentionMask mask, CausalAlignment alignment, int blockTokens, Scores scores) {
+    long offset = alignment.offset(queries, keys);
     Attended result = new Attended(layout, queries);
     BlockGrid grid = new BlockGrid(blockTokens);
     AttentionKernel kernel = AttentionKernels.auto().kernel();
@@ -138,14 +172,26 @@ record RandomSequence(
       for (Block k : grid.blocks(0, 0, keys)) {
         int wordsPerRow = AttentionMask.wordsPerRow(k);
         long[] words = new long[q.tokens() * wordsPerRow];
-        mask.visible(q, k, 0, words);
-        kernel.fold(pack(q), packKeyValues(k), VisibleKeys.ofBits(words, wordsPerRow), state);
+        mask.visible(q, k, offset, words);
+        kernel.fold(
+            pack(q),
+            packKeyValues(k),
+            VisibleKeys.ofBits(words, wordsPerRow),
+            new ScoreTransform(scores.softcap(), scores.biases(q, k, offset), scores.dropout(q, k)),
+            state,
+            1);
       }
       for (int head = 0; head < layout.numHeads(); head++) {
         for (int row = 0; row < q.tokens(); row++) {
           int index = head * queries + (int) q.start() + row;
           result.logSumExp()[index] =
-              state.finish(head, row, result.output(), index * layout.valueDim());
+              state.finish(
+                  head,
+                  row,
+                  scores.sink(head),
+                  scores.dropoutProbability(),
+                  result.output(),
+                  index * layout.valueDim());
         }
       }
     }

@@ -7,7 +7,7 @@ import io.sparkattention.driver.AttentionOutput;
 import io.sparkattention.driver.AttentionReport;
 import io.sparkattention.driver.DistributedAttention;
 import io.sparkattention.driver.InvalidInputException;
-import io.sparkattention.driver.io.MaskLists;
+import io.sparkattention.driver.io.ListFiles;
 import io.sparkattention.driver.io.ParquetInput;
 import io.sparkattention.driver.io.ParquetOutput;
 import io.sparkattention.driver.io.SafetensorsInput;
@@ -74,6 +74,47 @@ final class AttendCommand implements Callable<Integer> {
   @Option(names = "--scale", description = "Factor of the scores (default: 1/sqrt(headDim)).")
   private String scale;
 
+  @Option(
+      names = "--softcap",
+      paramLabel = "X",
+      description = "Scores become X * tanh(score / X), before biases and mask.")
+  private String softcap;
+
+  @Option(
+      names = "--alibi",
+      paramLabel = "SLOPES",
+      description = {
+        "Bias -slope * |query + offset - key|:",
+        "auto (the published slopes), one per query head, or @FILE."
+      })
+  private String alibi;
+
+  @Option(
+      names = "--relative-bias",
+      paramLabel = "KIND,MAX,WEIGHTS",
+      description = {
+        "T5's bias by buckets of distances: bidirectional or causal,",
+        "the largest distance, [buckets, heads] numbers or @FILE."
+      })
+  private String relativeBias;
+
+  @Option(
+      names = "--sinks",
+      paramLabel = "LOGITS",
+      description = "Logit of a further key without value: one per query head, one, or @FILE.")
+  private String sinks;
+
+  @Option(
+      names = "--dropout",
+      paramLabel = "P",
+      description = "Drop weights with probability P, the others times 1/(1-P).")
+  private String dropout;
+
+  @Option(
+      names = "--seed",
+      description = "Of --dropout, which depends on it, head and positions alone (default: 0).")
+  private String seed;
+
   @Option(names = "--num-heads", description = "Query heads, where the shape does not tell.")
   private String numHeads;
 
@@ -122,13 +163,9 @@ final class AttendCommand implements Callable<Integer> {
   @Option(names = "--queries", hidden = true)
   private String queries;
 
-  @Option(names = "--softcap", hidden = true)
-  private String softcap;
-
   @Override
   public Integer call() throws Exception {
     refuse("--queries", queries);
-    refuse("--softcap", softcap);
     requirePath("--input", input);
     requirePath("--output", output);
     requirePath("--report", report);
@@ -137,7 +174,7 @@ final class AttendCommand implements Callable<Integer> {
         AttentionConfig.resolve(
             options(),
             spark.sparkContext().conf(),
-            MaskLists.from(spark.sparkContext().hadoopConfiguration()));
+            ListFiles.from(spark.sparkContext().hadoopConfiguration()));
     ReportFolder reports = new ReportFolder(report, spark);
     DistributedAttention attention = new DistributedAttention(spark);
     if (input.endsWith(SAFETENSORS)) {
@@ -174,6 +211,12 @@ final class AttendCommand implements Callable<Integer> {
     put(options, Key.MASK, mask);
     put(options, Key.CAUSAL_ALIGNMENT, causalAlignment);
     put(options, Key.SCALE, scale);
+    put(options, Key.SOFTCAP, softcap);
+    put(options, Key.ALIBI, alibi);
+    put(options, Key.RELATIVE_BIAS, relativeBias);
+    put(options, Key.SINKS, sinks);
+    put(options, Key.DROPOUT, dropout);
+    put(options, Key.SEED, seed);
     put(options, Key.NUM_HEADS, numHeads);
     put(options, Key.NUM_KV_HEADS, numKvHeads);
     put(options, Key.EXCHANGE, exchange);

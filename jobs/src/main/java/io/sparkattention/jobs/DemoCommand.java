@@ -5,7 +5,7 @@ import io.sparkattention.driver.AttentionConfig.Key;
 import io.sparkattention.driver.AttentionReport;
 import io.sparkattention.driver.DistributedAttention;
 import io.sparkattention.driver.InvalidInputException;
-import io.sparkattention.driver.io.MaskLists;
+import io.sparkattention.driver.io.ListFiles;
 import io.sparkattention.driver.io.ParquetInput;
 import io.sparkattention.driver.io.ParquetOutput;
 import io.sparkattention.driver.model.AttentionHeatMap;
@@ -117,7 +117,7 @@ final class DemoCommand implements Callable<Integer> {
         AttentionConfig.resolve(
             options,
             spark.sparkContext().conf(),
-            MaskLists.from(spark.sparkContext().hadoopConfiguration()));
+            ListFiles.from(spark.sparkContext().hadoopConfiguration()));
     ParquetInput input = ParquetInput.open(spark, projected, config);
     AttentionReport report =
         new DistributedAttention(spark)

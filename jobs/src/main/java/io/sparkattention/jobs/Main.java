@@ -68,6 +68,8 @@ public final class Main {
     for (String name : NOT_SUPPORTED_YET) {
       root.addSubcommand(name, new NotSupportedYetCommand());
     }
+    // @FILE is the list of one option, not a file of arguments.
+    root.setExpandAtFiles(false);
     // Spark may run under a C locale; messages are UTF-8 all the same.
     root.setOut(new PrintWriter(System.out, true, StandardCharsets.UTF_8));
     root.setErr(new PrintWriter(System.err, true, StandardCharsets.UTF_8));

@@ -177,13 +177,65 @@ class AttendCommandTest extends CommandTest {
     assertSucceeds(arguments.toArray());
   }
 
+  /** All of them at once; files in place of their lists give the same bits. */
+  @ParameterizedTest
+  @CsvSource({"ring", "reduce"})
+  void scoreFunctionsMeetOnTheirWayFromTheOptions(String exchange) throws IOException {
+    Path in =
+        new TensorFile()
+            .with("query", DataType.F32, 1, 2, 3, 8)
+            .with("key", DataType.F32, 1, 2, 3, 8)
+            .with("value", DataType.F32, 1, 2, 3, 8)
+            .write(at("in.safetensors"));
+    Path weights = Files.writeString(at("weights.txt"), "0 0\n-1 -2\n");
+    Path inline = at("inline.safetensors");
+    Path out = at("out.safetensors");
+    attendMasked(in, inline, scoreOptions(exchange, "0 0 -1 -2", "0.5,0.25", "3,-3"));
+    JsonNode report = new ObjectMapper().readTree(at("report/report.json").toFile());
+    assertThat(report.get("scores").asText())
+        .isEqualTo(
+            "softcap 20.0, alibi 0.5,0.25, relative bias causal,8,4 weights, sinks 3.0,-3.0,"
+                + " dropout 0.5 with seed 9");
+    Path slopes = Files.writeString(at("slopes.txt"), "0.5\n0.25\n");
+    Path sinks = Files.writeString(at("sinks.txt"), "3\n-3");
+    attendMasked(in, out, scoreOptions(exchange, "@" + weights, "@" + slopes, "@" + sinks));
+    assertThat(out).hasSameBinaryContentAs(inline);
+    Path plain = at("plain.safetensors");
+    attendMasked(in, plain, "--exchange", exchange);
+    assertThat(Files.readAllBytes(plain)).isNotEqualTo(Files.readAllBytes(out));
+    report = new ObjectMapper().readTree(at("report/report.json").toFile());
+    assertThat(report.get("scores").asText()).isEmpty();
+  }
+
+  private static Object[] scoreOptions(
+      String exchange, String weights, String slopes, String sinks) {
+    return new Object[] {
+      "--exchange",
+      exchange,
+      "--softcap",
+      20,
+      "--relative-bias",
+      "causal,8," + weights,
+      "--alibi",
+      slopes,
+      "--sinks",
+      sinks,
+      "--dropout",
+      0.5,
+      "--seed",
+      9
+    };
+  }
+
   @Test
-  void helpNamesTheKindsOfMasks() {
+  void helpNamesMasksAndScoreFunctions() {
     assertSucceeds("attend", "--help");
     String words = out.toString().replaceAll("\\s+", " ");
     assertThat(words)
         .contains("dilated-window:LEFT,STEP[,RIGHT]", "@FILE")
-        .contains("a bidirectional model needs BLOCKS");
+        .contains("a bidirectional model needs BLOCKS")
+        .contains("--softcap=X", "--alibi=SLOPES", "--relative-bias=KIND,MAX,WEIGHTS")
+        .contains("--sinks=LOGITS", "--dropout=P", "--seed=");
   }
 
   @Test

@@ -33,6 +33,12 @@ class BadInputOptionTest extends CommandTest {
         "--scale | NaN | a number between -1e30 and 1e30",
         "--scale | 1e300 | a number between -1e30 and 1e30",
         "--scale | half | a number between -1e30 and 1e30",
+        "--softcap | 0 | a number from 1e-6 to 1048576",
+        "--dropout | 1 | a number from 0 to below 1",
+        "--seed | x | a whole number of 64 bits",
+        "--relative-bias | causal | KIND,MAX_DISTANCE,WEIGHTS: bidirectional or causal, a whole"
+            + " number from 1, and [buckets, heads] numbers up to 1048576 (-inf masks) or @FILE of"
+            + " them",
         "--exchange | teleport | auto, ring or reduce",
         "--assignment | foo | contiguous, zigzag, striped or balanced",
         "--block-tokens | 0 | a whole number from 1 to 65536",
@@ -94,7 +100,7 @@ class BadInputOptionTest extends CommandTest {
   @Test
   void aListOfAMaskThatIsMissing() {
     assertListRefused(
-        "Cannot read mask list '"
+        "Cannot read list '"
             + at("absent.txt")
             + "': no such file, or no right to read it; check the path",
         at("absent.txt").toString());
@@ -103,7 +109,7 @@ class BadInputOptionTest extends CommandTest {
   @Test
   void aListOfAMaskThatIsAFolder() {
     assertListRefused(
-        "Cannot read mask list '"
+        "Cannot read list '"
             + folder
             + "': found a folder, expected one text file; name the"
             + " file",
@@ -114,7 +120,7 @@ class BadInputOptionTest extends CommandTest {
   void aListOfAMaskThatIsNoText() throws IOException {
     Path list = Files.write(at("list"), new byte[] {'3', '\n', (byte) 0xff});
     assertListRefused(
-        "Cannot read mask list '"
+        "Cannot read list '"
             + list
             + "': found malformed UTF-8 at byte 2; expected UTF-8: convert the file",
         list.toString());
@@ -128,7 +134,7 @@ class BadInputOptionTest extends CommandTest {
         "'' # expected a path such as folder/name or hdfs://host/name"
       })
   void aListOfAMaskThatIsNowhere(String file, String reason) {
-    assertListRefused("Cannot read mask list '%s': %s".formatted(file, reason), file);
+    assertListRefused("Cannot read list '%s': %s".formatted(file, reason), file);
   }
 
   /** The message has one line, whatever the file has. */
@@ -147,6 +153,39 @@ class BadInputOptionTest extends CommandTest {
         "Invalid --mask: found '%s', %s".formatted(mask, reason.replace("LIST", list.toString())),
         "--mask",
         mask);
+  }
+
+  /** The input has 4 heads. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "--alibi | 1 2 3 | found 3 slopes, expected 4, one per query head; give that many, or auto",
+        "--sinks | 1 2 3 | found 3 logits, expected 4, one per query head, or a single one; give that"
+            + " many",
+        "--sinks | 1 x | found 'x' as number 2, expected one number per query head, or one for all,"
+            + " from -1048576 to 1048576, or @FILE of such a list",
+        "--alibi | 1e7 1 | found '1e7' as number 1, expected auto, or one slope per query head from"
+            + " -1048576 to 1048576, or @FILE of such a list",
+        "--relative-bias | causal,128,1 2 3 | found 3 weights, expected [buckets, heads] with 4 heads"
+            + " and a number of buckets, at least 2; give one row of weights per bucket",
+        "--relative-bias | bidirectional,128,1 2 3 4 5 6 | found 6 weights, expected [buckets, heads]"
+            + " with 4 heads and an even number of buckets, at least 2; give one row of weights per"
+            + " bucket"
+      })
+  void numbersThatDoNotFit(String option, String value, String reason) {
+    assertOptionRefused("Invalid " + option + ": " + reason, option, value);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"--alibi, ''", "--sinks, ''", "--relative-bias, 'causal,128,'"})
+  void aListOfNumbersThatIsMissing(String option, String before) {
+    assertOptionRefused(
+        "Cannot read list '"
+            + at("absent.txt")
+            + "': no such file, or no right to read it; check the path",
+        option,
+        before + "@" + at("absent.txt"));
   }
 
   @ParameterizedTest
@@ -184,7 +223,7 @@ class BadInputOptionTest extends CommandTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"--queries, other", "--softcap, 30"})
+  @CsvSource({"--queries, other"})
   void anOptionThatIsNotBuiltYet(String option, String value) {
     assertOptionRefused("Cannot use " + option + ": not supported yet", option, value);
   }

@@ -15,7 +15,7 @@ public final class InvalidElementException extends RuntimeException {
   private final String expected;
 
   /**
-   * @param what the kind of number: query, key, value or score
+   * @param what the kind of number: query, key, value, score or bias
    * @param head its head (key/value head for keys and values)
    * @param row its row in the block
    * @param value the value found

@@ -1,5 +1,6 @@
 package io.sparkattention.driver.exchange;
 
+import io.sparkattention.driver.scores.Scores;
 import io.sparkattention.kernels.AttentionState;
 import io.sparkattention.partitioning.Block;
 
@@ -12,8 +13,8 @@ import io.sparkattention.partitioning.Block;
  */
 @SuppressWarnings("ArrayRecordComponent")
 public record AttentionRows(Block block, float[] output, float[] logSumExp) {
-  /** Divides by the denominators and takes the logarithms. */
-  static AttentionRows finish(Block block, AttentionState state) {
+  /** Adds the sinks, divides by the denominators and takes the logarithms. */
+  static AttentionRows finish(Block block, AttentionState state, Scores scores) {
     int heads = state.heads();
     int valueDim = state.valueDim();
     float[] output = new float[Math.multiplyExact(state.rows() * heads, valueDim)];
@@ -21,7 +22,14 @@ public record AttentionRows(Block block, float[] output, float[] logSumExp) {
     for (int row = 0; row < state.rows(); row++) {
       for (int head = 0; head < heads; head++) {
         int index = row * heads + head;
-        logSumExp[index] = state.finish(head, row, output, index * valueDim);
+        logSumExp[index] =
+            state.finish(
+                head,
+                row,
+                scores.sink(head),
+                scores.dropoutProbability(),
+                output,
+                index * valueDim);
       }
     }
     return new AttentionRows(block, output, logSumExp);

@@ -3,6 +3,7 @@ package io.sparkattention.driver.exchange;
 import io.sparkattention.driver.AttentionPlan;
 import io.sparkattention.driver.InvalidInputException;
 import io.sparkattention.driver.SequenceShape;
+import io.sparkattention.driver.scores.Scores;
 import io.sparkattention.kernels.AttentionKernel;
 import io.sparkattention.kernels.AttentionKernels;
 import io.sparkattention.kernels.AttentionState;
@@ -17,13 +18,15 @@ import io.sparkattention.partitioning.AttentionMask;
 import io.sparkattention.partitioning.Block;
 import io.sparkattention.partitioning.Coverage;
 import java.io.Serializable;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import org.apache.spark.TaskContext;
 
 /**
  * What every exchange does with a pair of blocks once both are in one task: nothing if the mask
- * covers the pair, else fold the keys into the queries' state. Travels with the tasks.
+ * covers the pair, else fold the keys into the queries' state, which it finishes when all are
+ * there. Travels with the tasks.
  */
 final class PairFold implements Serializable {
   private static final long serialVersionUID = 1L;
@@ -35,6 +38,7 @@ final class PairFold implements Serializable {
   private final PairMask pairMask;
 
   private final long[] offsets;
+  private final Scores scores;
   private final String[] sequenceIds;
   private final String kernelName;
   private transient AttentionKernel kernel;
@@ -44,6 +48,7 @@ final class PairFold implements Serializable {
     this.mask = plan.mask();
     this.pairMask = plan.pairMask().orElse(null);
     this.offsets = plan.offsets();
+    this.scores = plan.scores();
     this.sequenceIds = plan.sequences().stream().map(SequenceShape::id).toArray(String[]::new);
     this.kernelName = plan.kernel();
   }
@@ -61,14 +66,15 @@ final class PairFold implements Serializable {
   /**
    * Folds the keys into the state of the queries, on as many threads as the task has CPUs.
    *
-   * @throws InvalidInputException if a score is out of range; names sequence, head and position
+   * @throws InvalidInputException if a score is out of range or a bias none; names sequence, head
+   *     and position
    */
   void fold(PlacedQueries queries, PlacedKeyValues keys, AttentionState state) {
-    Optional<View> view = view(queries.block(), keys.block());
-    if (view.isEmpty()) {
-      return;
-    }
     try {
+      Optional<View> view = view(queries.block(), keys.block());
+      if (view.isEmpty()) {
+        return;
+      }
       kernel()
           .fold(
               queries.queries(),
@@ -82,20 +88,19 @@ final class PairFold implements Serializable {
     }
   }
 
+  /** The rows of queries that have seen all their keys. */
+  AttentionRows finish(Block queries, AttentionState state) {
+    return AttentionRows.finish(queries, state, scores);
+  }
+
   /**
    * Scores of the pair after a stage before the softmax, by the steps of {@link #fold}.
    *
    * @return [numHeads, query tokens, key tokens]
    */
   float[] scores(PlacedQueries queries, PlacedKeyValues keys, ScoreStage stage) {
-    View view =
-        switch (stage) {
-          case SCALED, SOFTCAPPED -> new View(VisibleKeys.all(), ScoreTransform.NONE);
-          case MASKED, SOFTMAX ->
-              view(queries.block(), keys.block())
-                  .orElseGet(() -> new View(nothing(queries.block()), ScoreTransform.NONE));
-        };
     try {
+      View view = view(queries.block(), keys.block(), stage);
       return ScoreMatrix.of(
           kernel(), queries.queries(), keys.keyValues(), view.visible, view.transform);
     } catch (InvalidElementException e) {
@@ -106,6 +111,18 @@ final class PairFold implements Serializable {
   /** Which keys of a block the queries of another see, and what becomes of the scores. */
   private record View(VisibleKeys visible, ScoreTransform transform) {}
 
+  /** As far as a stage of the scores needs it. */
+  private View view(Block queries, Block keys, ScoreStage stage) {
+    return switch (stage) {
+      case SCALED -> new View(VisibleKeys.all(), ScoreTransform.NONE);
+      case SOFTCAPPED ->
+          new View(
+              VisibleKeys.all(), new ScoreTransform(scores.softcap(), List.of(), Dropout.NONE));
+      case MASKED, SOFTMAX ->
+          view(queries, keys).orElseGet(() -> new View(nothing(queries), ScoreTransform.NONE));
+    };
+  }
+
   /** Empty where no query sees a key. */
   private Optional<View> view(Block queries, Block keys) {
     Coverage coverage = coverage(queries, keys);
@@ -113,7 +130,8 @@ final class PairFold implements Serializable {
       return Optional.empty();
     }
     if (pairMask == null) {
-      return Optional.of(new View(visibleKeys(coverage, queries, keys), transform(List.of())));
+      VisibleKeys visible = visibleKeys(coverage, queries, keys);
+      return Optional.of(new View(visible, transform(queries, keys, Optional.empty())));
     }
     PairMask.Pair pair = pairMask.read(queries, keys);
     if (coverage != Coverage.FULL) {
@@ -121,11 +139,17 @@ final class PairFold implements Serializable {
     }
     return pair.isEmpty()
         ? Optional.empty()
-        : Optional.of(new View(pair.visible(), transform(pair.bias().stream().toList())));
+        : Optional.of(new View(pair.visible(), transform(queries, keys, pair.bias())));
   }
 
-  private static ScoreTransform transform(List<ScoreBias> biases) {
-    return new ScoreTransform(0, biases, Dropout.NONE);
+  /**
+   * @param tensor what a mask tensor adds to the scores
+   */
+  private ScoreTransform transform(Block queries, Block keys, Optional<ScoreBias> tensor) {
+    List<ScoreBias> biases =
+        new ArrayList<>(scores.biases(queries, keys, offsets[queries.sequence()]));
+    tensor.ifPresent(biases::add);
+    return new ScoreTransform(scores.softcap(), biases, scores.dropout(queries, keys));
   }
 
   private static VisibleKeys nothing(Block queries) {

@@ -37,7 +37,7 @@ public final class ReduceExchange implements Exchange {
     return shards(plan, keyValues)
         .mapPartitionsToPair(shard -> states(fold, broadcast.value(), shard, meter))
         .reduceByKey(ReduceExchange::merge, plan.shards())
-        .mapPartitions(states -> finish(states, meter));
+        .mapPartitions(states -> finish(fold, states, meter));
   }
 
   @Override
@@ -94,12 +94,12 @@ public final class ReduceExchange implements Exchange {
   }
 
   private static Iterator<AttentionRows> finish(
-      Iterator<Tuple2<Block, AttentionState>> states, AttentionMeter meter) {
+      PairFold fold, Iterator<Tuple2<Block, AttentionState>> states, AttentionMeter meter) {
     long start = System.currentTimeMillis();
     List<AttentionRows> rows = new ArrayList<>();
     while (states.hasNext()) {
       Tuple2<Block, AttentionState> state = states.next();
-      rows.add(AttentionRows.finish(state._1(), state._2()));
+      rows.add(fold.finish(state._1(), state._2()));
     }
     meter.add(start, TaskContext.get().taskMetrics().shuffleReadMetrics().remoteBytesRead());
     return rows.iterator();

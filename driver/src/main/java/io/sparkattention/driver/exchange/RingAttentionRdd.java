@@ -85,7 +85,7 @@ final class RingAttentionRdd extends RDD<AttentionRows> {
 
     own.addUnseen();
     List<AttentionRows> rows = new ArrayList<>();
-    own.states().forEach((block, state) -> rows.add(AttentionRows.finish(block, state)));
+    own.states().forEach((block, state) -> rows.add(fold.finish(block, state)));
     meter.add(start, bytesMoved);
     return CollectionConverters.asScala(rows.iterator());
   }
