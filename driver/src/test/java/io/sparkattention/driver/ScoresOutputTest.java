@@ -95,9 +95,8 @@ class ScoresOutputTest {
           expected = score(row / QUERIES, i, j);
         }
         if (stage == 3) {
-          // Not the difference of two infinities, where a query sees nothing.
-          boolean none = expected == Double.NEGATIVE_INFINITY;
-          expected = none ? 0 : Math.exp(expected - logSumExp[row]);
+          boolean masked = expected == Double.NEGATIVE_INFINITY;
+          expected = masked ? 0 : Math.exp(expected - logSumExp[row]);
         }
         float it = found[row * KEYS + j];
         if (expected == Double.NEGATIVE_INFINITY) {

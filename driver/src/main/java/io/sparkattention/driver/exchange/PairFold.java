@@ -18,10 +18,10 @@ import io.sparkattention.partitioning.AttentionMask;
 import io.sparkattention.partitioning.Block;
 import io.sparkattention.partitioning.Coverage;
 import java.io.Serializable;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import org.apache.spark.TaskContext;
+import org.apache.spark.api.java.JavaRDD;
 
 /**
  * What every exchange does with a pair of blocks once both are in one task: nothing if the mask
@@ -37,13 +37,18 @@ final class PairFold implements Serializable {
   /** Null where there is none. */
   private final PairMask pairMask;
 
+  /** Null where the mask asks for none. */
+  private final BlockChoice choice;
+
   private final long[] offsets;
   private final Scores scores;
   private final String[] sequenceIds;
   private final String kernelName;
   private transient AttentionKernel kernel;
+  private transient long countedPairs;
 
-  PairFold(AttentionPlan plan) {
+  private PairFold(AttentionPlan plan, BlockChoice choice) {
+    this.choice = choice;
     this.layout = plan.layout();
     this.mask = plan.mask();
     this.pairMask = plan.pairMask().orElse(null);
@@ -51,6 +56,25 @@ final class PairFold implements Serializable {
     this.scores = plan.scores();
     this.sequenceIds = plan.sequences().stream().map(SequenceShape::id).toArray(String[]::new);
     this.kernelName = plan.kernel();
+  }
+
+  /**
+   * The fold of a run.
+   *
+   * @param keyValues persisted and materialised; read now where the mask asks for block top-k
+   */
+  static PairFold of(AttentionPlan plan, JavaRDD<PlacedKeyValues> keyValues) {
+    BlockChoice choice =
+        plan.mask().topK().map(topK -> BlockChoice.of(plan, topK, keyValues)).orElse(null);
+    return new PairFold(plan, choice);
+  }
+
+  /**
+   * Visible pairs of a query and a key of all heads that this task has folded, of the plans that do
+   * not know them; see {@link AttentionPlan#pairsAreBound}.
+   */
+  long countedPairs() {
+    return countedPairs;
   }
 
   /** The state of queries that have seen no key. */
@@ -71,7 +95,7 @@ final class PairFold implements Serializable {
    */
   void fold(PlacedQueries queries, PlacedKeyValues keys, AttentionState state) {
     try {
-      Optional<View> view = view(queries.block(), keys.block());
+      Optional<View> view = view(queries, keys.block());
       if (view.isEmpty()) {
         return;
       }
@@ -100,7 +124,14 @@ final class PairFold implements Serializable {
    */
   float[] scores(PlacedQueries queries, PlacedKeyValues keys, ScoreStage stage) {
     try {
-      View view = view(queries.block(), keys.block(), stage);
+      View view =
+          switch (stage) {
+            case SCALED -> new View(VisibleKeys.all(), ScoreTransform.NONE);
+            case SOFTCAPPED -> new View(VisibleKeys.all(), softcap());
+            case MASKED, SOFTMAX ->
+                view(queries, keys.block())
+                    .orElseGet(() -> new View(nothing(queries.block()), ScoreTransform.NONE));
+          };
       return ScoreMatrix.of(
           kernel(), queries.queries(), keys.keyValues(), view.visible, view.transform);
     } catch (InvalidElementException e) {
@@ -111,45 +142,44 @@ final class PairFold implements Serializable {
   /** Which keys of a block the queries of another see, and what becomes of the scores. */
   private record View(VisibleKeys visible, ScoreTransform transform) {}
 
-  /** As far as a stage of the scores needs it. */
-  private View view(Block queries, Block keys, ScoreStage stage) {
-    return switch (stage) {
-      case SCALED -> new View(VisibleKeys.all(), ScoreTransform.NONE);
-      case SOFTCAPPED ->
-          new View(
-              VisibleKeys.all(), new ScoreTransform(scores.softcap(), List.of(), Dropout.NONE));
-      case MASKED, SOFTMAX ->
-          view(queries, keys).orElseGet(() -> new View(nothing(queries), ScoreTransform.NONE));
-    };
-  }
-
   /** Empty where no query sees a key. */
-  private Optional<View> view(Block queries, Block keys) {
+  private Optional<View> view(PlacedQueries placed, Block keys) {
+    Block queries = placed.block();
     Coverage coverage = coverage(queries, keys);
     if (coverage == Coverage.EMPTY) {
       return Optional.empty();
     }
-    if (pairMask == null) {
+    List<ScoreBias> biases = scores.biases(queries, keys, offsets[queries.sequence()]);
+    if (pairMask == null && choice == null) {
       VisibleKeys visible = visibleKeys(coverage, queries, keys);
-      return Optional.of(new View(visible, transform(queries, keys, Optional.empty())));
+      return Optional.of(new View(visible, transform(queries, keys, biases)));
     }
-    PairMask.Pair pair = pairMask.read(queries, keys);
-    if (coverage != Coverage.FULL) {
-      pair.and(bits(queries, keys));
+    PairMask.Pair pair = pair(placed, keys);
+    countedPairs += pair.visiblePairs(layout.numHeads());
+    if (pair.isEmpty()) {
+      return Optional.empty();
     }
-    return pair.isEmpty()
-        ? Optional.empty()
-        : Optional.of(new View(pair.visible(), transform(queries, keys, pair.bias())));
+    pair.bias().ifPresent(biases::add);
+    return Optional.of(new View(pair.visible(), transform(queries, keys, biases)));
   }
 
-  /**
-   * @param tensor what a mask tensor adds to the scores
-   */
-  private ScoreTransform transform(Block queries, Block keys, Optional<ScoreBias> tensor) {
-    List<ScoreBias> biases =
-        new ArrayList<>(scores.biases(queries, keys, offsets[queries.sequence()]));
-    tensor.ifPresent(biases::add);
+  /** What the plan's mask, with what was chosen under it, and the mask tensor leave. */
+  private PairMask.Pair pair(PlacedQueries placed, Block keys) {
+    Block queries = placed.block();
+    PairMask.Pair ofMask =
+        choice == null
+            ? new PairMask.Pair(bits(queries, keys), 1, queries.tokens(), null)
+            : new PairMask.Pair(
+                choice.bits(kernel(), placed, keys), layout.numHeads(), queries.tokens(), null);
+    return pairMask == null ? ofMask : pairMask.read(queries, keys).and(ofMask);
+  }
+
+  private ScoreTransform transform(Block queries, Block keys, List<ScoreBias> biases) {
     return new ScoreTransform(scores.softcap(), biases, scores.dropout(queries, keys));
+  }
+
+  private ScoreTransform softcap() {
+    return new ScoreTransform(scores.softcap(), List.of(), Dropout.NONE);
   }
 
   private static VisibleKeys nothing(Block queries) {

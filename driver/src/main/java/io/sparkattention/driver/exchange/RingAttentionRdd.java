@@ -86,7 +86,7 @@ final class RingAttentionRdd extends RDD<AttentionRows> {
     own.addUnseen();
     List<AttentionRows> rows = new ArrayList<>();
     own.states().forEach((block, state) -> rows.add(fold.finish(block, state)));
-    meter.add(start, bytesMoved);
+    meter.add(start, bytesMoved, fold.countedPairs());
     return CollectionConverters.asScala(rows.iterator());
   }
 

@@ -20,7 +20,8 @@ public final class RingExchange implements Exchange {
     for (int rank = 0; rank < runs.length; rank++) {
       runs[rank] = plan.schedule().runs(rank);
     }
-    return new RingAttentionRdd(queries.rdd(), keyValues.rdd(), runs, new PairFold(plan), meter)
+    return new RingAttentionRdd(
+            queries.rdd(), keyValues.rdd(), runs, PairFold.of(plan, keyValues), meter)
         .toJavaRDD();
   }
 }
