@@ -94,11 +94,11 @@ final class PairFold implements Serializable {
    *     and position
    */
   void fold(PlacedQueries queries, PlacedKeyValues keys, AttentionState state) {
-    Optional<View> view = view(queries, keys.block());
-    if (view.isEmpty()) {
-      return;
-    }
     try {
+      Optional<View> view = view(queries, keys.block());
+      if (view.isEmpty()) {
+        return;
+      }
       kernel()
           .fold(
               queries.queries(),
@@ -123,15 +123,15 @@ final class PairFold implements Serializable {
    * @return [numHeads, query tokens, key tokens]
    */
   float[] scores(PlacedQueries queries, PlacedKeyValues keys, ScoreStage stage) {
-    View view =
-        switch (stage) {
-          case SCALED -> new View(VisibleKeys.all(), ScoreTransform.NONE);
-          case SOFTCAPPED -> new View(VisibleKeys.all(), softcap());
-          case MASKED, SOFTMAX ->
-              view(queries, keys.block())
-                  .orElseGet(() -> new View(nothing(queries.block()), ScoreTransform.NONE));
-        };
     try {
+      View view =
+          switch (stage) {
+            case SCALED -> new View(VisibleKeys.all(), ScoreTransform.NONE);
+            case SOFTCAPPED -> new View(VisibleKeys.all(), softcap());
+            case MASKED, SOFTMAX ->
+                view(queries, keys.block())
+                    .orElseGet(() -> new View(nothing(queries.block()), ScoreTransform.NONE));
+          };
       return ScoreMatrix.of(
           kernel(), queries.queries(), keys.keyValues(), view.visible, view.transform);
     } catch (InvalidElementException e) {
