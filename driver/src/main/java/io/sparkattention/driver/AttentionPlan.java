@@ -4,7 +4,6 @@ import io.sparkattention.driver.AttentionConfig.ExchangeKind;
 import io.sparkattention.driver.exchange.PairMask;
 import io.sparkattention.driver.exchange.ScoreStage;
 import io.sparkattention.driver.scores.Scores;
-import io.sparkattention.kernels.AttentionState;
 import io.sparkattention.kernels.ElementType;
 import io.sparkattention.kernels.HeadLayout;
 import io.sparkattention.partitioning.AttentionMask;
@@ -14,7 +13,6 @@ import io.sparkattention.partitioning.BlockGrid;
 import io.sparkattention.partitioning.BlockWork;
 import io.sparkattention.partitioning.Coverage;
 import io.sparkattention.partitioning.RingSchedule;
-import io.sparkattention.partitioning.TopK;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -83,19 +81,18 @@ public final class AttentionPlan {
     this.grid = new BlockGrid(config.blockTokens());
     this.kernel = config.kernel();
     this.scoresOutput = config.scoresOutput();
+    PlanLimits limits = new PlanLimits(layout, grid);
     this.offsets = new long[sequences.size()];
     this.queryBlocks = new ArrayList<>();
     this.keyBlocks = new ArrayList<>();
     for (int s = 0; s < sequences.size(); s++) {
       SequenceShape shape = sequences.get(s);
-      checkLeaves(shape);
-      checkBlock(shape);
+      limits.check(shape);
       offsets[s] = shape.offset(config.causalAlignment());
       queryBlocks.addAll(grid.blocks(s, shape.firstQuery(), shape.queries()));
       keyBlocks.addAll(grid.blocks(s, 0, shape.keys()));
     }
-    checkMask();
-    mask.topK().ifPresent(this::checkTopK);
+    limits.check(mask, this.sequences, offsets);
     this.shards = config.shards().orElse(slots);
     this.exchange = chooseExchange(config.exchange());
     this.exchangeReason = exchangeReason(config.exchange());
@@ -119,70 +116,6 @@ public final class AttentionPlan {
     this.runShards = RingSchedule.runShards(keyRuns, keyShards);
     this.schedule =
         new RingSchedule(mask, offsets, queryBlocks, queryRanks, keyRuns, runShards, shards);
-  }
-
-  /** Before the blocks are listed, which memory might not hold. */
-  private void checkLeaves(SequenceShape shape) {
-    long keyBlockCount = grid.index(shape.keys() - 1) + 1;
-    if (keyBlockCount > AttentionState.MAX_LEAVES) {
-      throw new InvalidInputException(
-          "Cannot merge %d key blocks of sequence '%s' exactly: expected at most %d, raise %s"
-              .formatted(
-                  keyBlockCount,
-                  shape.id(),
-                  AttentionState.MAX_LEAVES,
-                  AttentionConfig.Key.BLOCK_TOKENS.option()));
-    }
-  }
-
-  /** The arrays of a block, and of its state, are indexed by int. */
-  private void checkBlock(SequenceShape shape) {
-    long tokens = Math.min(grid.blockTokens(), Math.max(shape.queries(), shape.keys()));
-    // Keys are padded to panels of 64, value columns to 16; a state has one element more.
-    long rows = Math.addExact(tokens, 63);
-    long width = Math.max(layout.keyDim(), layout.valueDim() + 16L);
-    if ((double) rows * layout.numHeads() * width > Integer.MAX_VALUE) {
-      throw new InvalidInputException(
-          "Cannot hold a block of %d tokens × %d heads × %d in an array: expected at most 2^31, lower %s"
-              .formatted(
-                  tokens, layout.numHeads(), width, AttentionConfig.Key.BLOCK_TOKENS.option()));
-    }
-  }
-
-  /**
-   * A list for a longer sequence is a list for another one: the mask would not be what is meant.
-   */
-  private void checkMask() {
-    long longest = 0;
-    for (int s = 0; s < offsets.length; s++) {
-      SequenceShape shape = sequences.get(s);
-      long queryEnd = shape.firstQuery() + shape.queries() + offsets[s];
-      longest = Math.max(longest, Math.max(shape.keys(), queryEnd));
-    }
-    if (mask.namedEnd() > longest) {
-      throw new InvalidInputException(
-          "Cannot use mask '%s': it names what begins at position %d, expected positions below %d, where the longest sequence ends; correct its list or BLOCKS"
-              .formatted(mask.summary(), mask.namedEnd() - 1, longest));
-    }
-  }
-
-  /** A chosen block lies in one key block, whose owner computes its mean key. */
-  private void checkTopK(TopK topK) {
-    if (grid.blockTokens() % topK.blockTokens() != 0) {
-      throw new InvalidInputException(
-          "Cannot choose key blocks of %d tokens: expected a SIZE that divides the %d tokens of a block; correct the mask or %s"
-              .formatted(
-                  topK.blockTokens(),
-                  grid.blockTokens(),
-                  AttentionConfig.Key.BLOCK_TOKENS.option()));
-    }
-    long width = (long) layout.numKeyValueHeads() * layout.keyDim();
-    long longest = sequences.stream().mapToLong(SequenceShape::keys).max().orElse(0);
-    if ((double) longest / topK.blockTokens() * width > Integer.MAX_VALUE) {
-      throw new InvalidInputException(
-          "Cannot hold the mean keys of %d tokens in an array: expected at most 2^31 numbers, raise the mask's SIZE of %d"
-              .formatted(longest, topK.blockTokens()));
-    }
   }
 
   /** All visible pairs; the work of a single block fits, since its keys are limited. */

@@ -74,13 +74,13 @@ class RingScheduleTest {
 
     /** Brute force, over single positions. */
     long pairs(int rank, int run) {
-      long pairs = 0;
-      for (Block query : queriesOf(rank)) {
-        for (Block key : keyRuns.get(run)) {
-          pairs += oracle.visiblePairs(query, key, OFFSETS[query.sequence()]);
-        }
-      }
-      return pairs;
+      return queriesOf(rank).stream().mapToLong(query -> pairs(query, run)).sum();
+    }
+
+    private long pairs(Block query, int run) {
+      return keyRuns.get(run).stream()
+          .mapToLong(key -> oracle.visiblePairs(query, key, OFFSETS[query.sequence()]))
+          .sum();
     }
   }
 
@@ -107,6 +107,21 @@ class RingScheduleTest {
                 .filter(run -> ring.pairs(self, run) > 0)
                 .toArray();
         assertThat(ring.schedule.runs(rank)).containsExactlyInAnyOrder(expected);
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("masks")
+  void knowsTheLastVisitInWhichAQueryBlockSeesAKey(MaskOracle oracle) {
+    for (Ring ring : rings(oracle)) {
+      for (int i = 0; i < QUERIES.size(); i++) {
+        int last = -1;
+        int[] runs = ring.schedule.runs(ring.queryRanks[i]);
+        for (int visit = 0; visit < runs.length; visit++) {
+          last = ring.pairs(QUERIES.get(i), runs[visit]) > 0 ? visit : last;
+        }
+        assertThat(ring.schedule.lastVisit(i)).isEqualTo(last);
       }
     }
   }
