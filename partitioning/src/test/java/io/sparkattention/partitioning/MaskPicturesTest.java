@@ -22,7 +22,8 @@ class MaskPicturesTest {
               "random-blocks:1,5,2,4",
               "bigbird:1,1,1,5,2,4",
               "causal & documents:3,2",
-              "sinks:1 | documents:4"));
+              "sinks:1 | documents:4"),
+          List.of("causal & block-top-k:2,2"));
 
   @Test
   void theReadmeShowsEachKind() throws Exception {
@@ -47,7 +48,10 @@ class MaskPicturesTest {
   private static String row(String mask, int query) {
     Block keys = new Block(0, 0, TOKENS);
     long[] words = new long[1];
-    AttentionMask.parse(mask).visible(new Block(0, query, query + 1L), keys, 0, words);
+    // As if the queries of block b chose it and block b / 2.
+    int own = query / 2;
+    BlockSelection selection = (row, block) -> block == own || block == own / 2;
+    AttentionMask.parse(mask).visible(new Block(0, query, query + 1L), keys, 0, words, selection);
     StringBuilder row = new StringBuilder();
     for (int key = 0; key < TOKENS; key++) {
       row.append((words[0] >>> key & 1) == 1 ? "# " : ". ");
