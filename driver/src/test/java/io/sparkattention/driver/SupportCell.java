@@ -8,6 +8,7 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
+import org.apache.spark.SparkConf;
 
 /**
  * A combination that is supported or refused: an input, the settings of its runs, and the formula
@@ -83,7 +84,7 @@ record SupportCell(
     return text.isEmpty() ? "full" : text;
   }
 
-  AttentionConfig config(AttentionFiles files, String exchange, int shards) {
+  AttentionConfig config(SparkConf conf, String exchange, int shards) {
     Map<Key, String> options = new EnumMap<>(Key.class);
     options.putAll(functions.options());
     options.put(Key.MASK, mask());
@@ -91,7 +92,7 @@ record SupportCell(
     options.put(Key.BLOCK_TOKENS, Integer.toString(shape.blockTokens()));
     options.put(Key.EXCHANGE, exchange);
     options.put(Key.SHARDS, Integer.toString(shards));
-    return functions.config(files.config(options));
+    return functions.config(AttentionConfig.resolve(options, conf));
   }
 
   /** The input's tensors. */
@@ -136,14 +137,14 @@ record SupportCell(
   }
 
   /** Compares what a run wrote with the formula in float64. */
-  void assertExact(List<Attended> found, double rounding) {
+  void assertExact(List<Attended> found) {
     List<RandomSequence> sequences = sequences();
     for (int b = 0; b < sequences.size(); b++) {
       RandomSequence sequence = sequences.get(b).withKeys(shape.keys(b));
       double[] largest = {USUAL_SCORE};
       ReferenceAttention.Result expected = reference(sequence, b, largest);
       double factor = functions.factor() * largest[0] / USUAL_SCORE;
-      found.get(b).assertCloseTo(expected, rounding, factor, this + ", " + sequence);
+      found.get(b).assertCloseTo(expected, 0, factor, this + ", " + sequence);
     }
   }
 
