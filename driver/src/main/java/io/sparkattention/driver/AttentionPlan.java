@@ -14,6 +14,7 @@ import io.sparkattention.partitioning.BlockGrid;
 import io.sparkattention.partitioning.BlockWork;
 import io.sparkattention.partitioning.Coverage;
 import io.sparkattention.partitioning.RingSchedule;
+import io.sparkattention.partitioning.TopK;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -94,6 +95,7 @@ public final class AttentionPlan {
       keyBlocks.addAll(grid.blocks(s, 0, shape.keys()));
     }
     checkMask();
+    mask.topK().ifPresent(this::checkTopK);
     this.shards = config.shards().orElse(slots);
     this.exchange = chooseExchange(config.exchange());
     this.exchangeReason = exchangeReason(config.exchange());
@@ -161,6 +163,25 @@ public final class AttentionPlan {
       throw new InvalidInputException(
           "Cannot use mask '%s': it names what begins at position %d, expected positions below %d, where the longest sequence ends; correct its list or BLOCKS"
               .formatted(mask.summary(), mask.namedEnd() - 1, longest));
+    }
+  }
+
+  /** A chosen block lies in one key block, whose owner computes its mean key. */
+  private void checkTopK(TopK topK) {
+    if (grid.blockTokens() % topK.blockTokens() != 0) {
+      throw new InvalidInputException(
+          "Cannot choose key blocks of %d tokens: expected a SIZE that divides the %d tokens of a block; correct the mask or %s"
+              .formatted(
+                  topK.blockTokens(),
+                  grid.blockTokens(),
+                  AttentionConfig.Key.BLOCK_TOKENS.option()));
+    }
+    long width = (long) layout.numKeyValueHeads() * layout.keyDim();
+    long longest = sequences.stream().mapToLong(SequenceShape::keys).max().orElse(0);
+    if ((double) longest / topK.blockTokens() * width > Integer.MAX_VALUE) {
+      throw new InvalidInputException(
+          "Cannot hold the mean keys of %d tokens in an array: expected at most 2^31 numbers, raise the mask's SIZE of %d"
+              .formatted(longest, topK.blockTokens()));
     }
   }
 
@@ -333,7 +354,24 @@ public final class AttentionPlan {
 
   /** 2 · visible pairs · (keyDim + valueDim) for each query head. */
   public double flops() {
-    return 2.0 * unmaskedPairs * (layout.keyDim() + layout.valueDim()) * layout.numHeads();
+    return flops((double) unmaskedPairs * layout.numHeads());
+  }
+
+  /**
+   * 2 · pairs · (keyDim + valueDim).
+   *
+   * @param pairs visible pairs of all heads
+   */
+  double flops(double pairs) {
+    return 2 * pairs * (layout.keyDim() + layout.valueDim());
+  }
+
+  /**
+   * Whether {@link #unmaskedPairs} is but a bound, since numbers decide, which the plan does not
+   * know: a mask tensor's, or those by which blocks are chosen.
+   */
+  public boolean pairsAreBound() {
+    return pairMask.isPresent() || mask.topK().isPresent();
   }
 
   /** Pairs of a query and a key that the mask leaves visible, of all sequences, for each head. */
@@ -360,7 +398,7 @@ public final class AttentionPlan {
         sequences    %d, %,d queries × %,d keys
         heads        %d over %d key/value heads, headDim %d, valueDim %d
         keys, values %s (%s), %s
-        mask         %s, %,d visible pairs, %.3e FLOPs
+        mask         %s, %s%,d visible pairs, %.3e FLOPs
         %sblocks       %d query and %d key blocks of %d tokens
         block pairs  %,d full, %,d partial, %,d empty
         exchange     %s (%s)
@@ -377,6 +415,7 @@ public final class AttentionPlan {
         keyValueTypeReason,
         megabytes((double) tokens(keyBlocks) * keyValueBytesPerToken()),
         mask.summary() + (pairMask.isPresent() ? " and a mask tensor" : ""),
+        (mask.topK().isPresent() ? "approximate, " : "") + (pairsAreBound() ? "at most " : ""),
         unmaskedPairs,
         flops(),
         scores.summary().isEmpty() ? "" : "scores       " + scores.summary() + "\n",

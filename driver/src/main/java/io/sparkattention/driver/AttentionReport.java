@@ -12,7 +12,9 @@ import io.sparkattention.partitioning.Coverage;
  * @param mask its text, of long lists the beginning
  * @param scores softcap, biases, sinks and dropout as far as they are set, else empty; of long
  *     lists the beginning
- * @param unmaskedPairs pairs of a query and a key that the mask leaves visible, for each head
+ * @param approximate whether the mask chooses keys by the numbers, as block top-k does
+ * @param unmaskedPairs pairs of a query and a key that the mask leaves visible, for each head;
+ *     where heads differ their mean
  * @param blocksEmpty pairs of a query block and a key block of which the mask leaves nothing
  * @param blocksFull those of which it leaves everything
  * @param blocksPartial those of which it leaves a part
@@ -36,6 +38,7 @@ public record AttentionReport(
     int blockTokens,
     String mask,
     String scores,
+    boolean approximate,
     long unmaskedPairs,
     long blocksEmpty,
     long blocksFull,
@@ -56,10 +59,13 @@ public record AttentionReport(
       AttentionPlan plan, AttentionMeter.Reading reading, int cores, double peak, String kernel) {
     // The clock's resolution: a shorter run has no time of its own.
     double seconds = Math.max(reading.seconds(), 1e-3);
-    double gflops = plan.flops() / seconds / 1e9;
+    int heads = plan.layout().numHeads();
+    long pairs = plan.pairsAreBound() ? reading.countedPairs() / heads : plan.unmaskedPairs();
+    double flops = plan.pairsAreBound() ? plan.flops(reading.countedPairs()) : plan.flops();
+    double gflops = flops / seconds / 1e9;
     return new AttentionReport(
         plan.tokens(),
-        plan.layout().numHeads(),
+        heads,
         plan.layout().keyDim(),
         plan.exchange().toString(),
         plan.assignment().toString(),
@@ -67,11 +73,12 @@ public record AttentionReport(
         plan.grid().blockTokens(),
         plan.mask().summary(),
         plan.scores().summary(),
-        plan.unmaskedPairs(),
+        plan.mask().topK().isPresent(),
+        pairs,
         plan.blockPairs(Coverage.EMPTY),
         plan.blockPairs(Coverage.FULL),
         plan.blockPairs(Coverage.PARTIAL),
-        plan.flops(),
+        flops,
         seconds,
         gflops,
         cores,

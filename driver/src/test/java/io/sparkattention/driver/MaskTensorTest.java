@@ -221,20 +221,50 @@ class MaskTensorTest {
 
   private static ReferenceAttention.Result reference(
       int b, String mask, float[] numbers, long[] shape) {
-    RandomSequence s = BATCH.get(b);
-    float[] seen = tensor(AttentionMask.parse(mask), KEYS);
-    double scale = 1 / Math.sqrt(LAYOUT.keyDim());
     double[] sinks = new double[LAYOUT.numHeads()];
     Arrays.fill(sinks, Double.NEGATIVE_INFINITY);
+    double scale = 1 / Math.sqrt(LAYOUT.keyDim());
+    return reference(
+        b, mask, (head, i, j, score) -> scale * score + at(numbers, shape, b, head, i, j), sinks);
+  }
+
+  private static ReferenceAttention.Result reference(
+      int b, String mask, ReferenceAttention.Scores scores, double[] sinks) {
+    RandomSequence s = BATCH.get(b);
+    float[] seen = tensor(AttentionMask.parse(mask), KEYS);
     return ReferenceAttention.attend(
         LAYOUT,
         new ReferenceAttention.Tensors(s.query(), s.key(), s.value()),
         (head, i, j, score) ->
-            seen[i * KEYS + j] == 0
-                ? Double.NEGATIVE_INFINITY
-                : scale * score + at(numbers, shape, b, head, i, j),
+            seen[i * KEYS + j] == 0 ? Double.NEGATIVE_INFINITY : scores.of(head, i, j, score),
         (head, i, j) -> 1,
         sinks);
+  }
+
+  /** The softcap comes before the mask's numbers, ALiBi beside them. */
+  @Test
+  void composesWithScoreFunctions() {
+    long[] shape = {4, QUERIES, KEYS};
+    float[] numbers = random(4 * QUERIES * KEYS, KEYS);
+    Map<Key, String> options = options("causal", "reduce", 3);
+    options.put(Key.SOFTCAP, "1.5");
+    options.put(Key.ALIBI, "0.5,0.25,0.125,0.0625");
+    options.put(Key.SINKS, "0.5");
+    TensorFile file = file().with("attn_mask", DataType.F32, numbers, shape);
+    List<Attended> found = attend(file, options);
+    double[] sinks = {0.5, 0.5, 0.5, 0.5};
+    double scale = 1 / Math.sqrt(LAYOUT.keyDim());
+    for (int b = 0; b < BATCH.size(); b++) {
+      int sequence = b;
+      ReferenceAttention.Scores scores =
+          (head, i, j, score) ->
+              1.5 * Math.tanh(scale * score / 1.5)
+                  - Math.abs(i - j) / (double) (2 << head)
+                  + at(numbers, shape, sequence, head, i, j);
+      found
+          .get(b)
+          .assertCloseTo(reference(b, "causal", scores, sinks), 0, BATCH.get(b) + ", composed");
+    }
   }
 
   /** The keys of a mask tensor are counted from the first of the past. */

@@ -58,6 +58,7 @@ final class AttendCommand implements Callable<Integer> {
         "block-sparse:SIZE,QUERY-KEY,...,",
         "random-blocks:COUNT,SEED[,SIZE[,BLOCKS]],",
         "bigbird:WINDOW,N,COUNT,SEED[,SIZE[,BLOCKS]],",
+        "block-top-k:COUNT[,SIZE] (approximate),",
         "streaming:N,WINDOW;",
         "joined by & (both) or | (either), in parentheses.",
         "@FILE in place of a list reads it from a file.",

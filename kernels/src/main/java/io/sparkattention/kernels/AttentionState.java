@@ -200,6 +200,13 @@ public final class AttentionState {
     mergeElement(i, itsBin, upper, (y - upper + ROUND_TO_LO) - ROUND_TO_LO);
   }
 
+  /** Forgets all leaves. */
+  public void clear() {
+    Arrays.fill(bin, EMPTY);
+    Arrays.fill(hi, 0);
+    Arrays.fill(lo, 0);
+  }
+
   /** Merges another state of the same rows into this one. */
   public void merge(AttentionState other) {
     if (other.heads != heads || other.rows != rows || other.valueDim != valueDim) {

@@ -19,6 +19,9 @@ public final class RingSchedule {
   private final int[][] steps;
   private final long[] visiblePairs;
 
+  /** [queryBlocks]: index of the last visit of its rank in which it sees a key, or −1. */
+  private final int[] lastVisits;
+
   /** Pairs of blocks of one sequence. */
   private final Map<Coverage, Long> blockPairs = new EnumMap<>(Coverage.class);
 
@@ -48,8 +51,11 @@ public final class RingSchedule {
     BitSet[] visited = new BitSet[ringSize];
     Arrays.setAll(visited, rank -> new BitSet());
     VisibleBlocks keys = new VisibleBlocks(mask, offsets, keyRuns);
+    long[] last = new long[queryRanks.length];
+    Arrays.fill(last, -1);
     long sameSequence = 0;
     for (int i = 0; i < queryRanks.length; i++) {
+      int index = i;
       int rank = queryRanks[i];
       Block query = queryBlocks.get(i);
       sameSequence +=
@@ -57,6 +63,7 @@ public final class RingSchedule {
               query,
               (run, key, pairs) -> {
                 visited[rank].set(run);
+                last[index] = Math.max(last[index], visit(run, rank, runShards, ringSize));
                 visiblePairs[rank] = Math.addExact(visiblePairs[rank], pairs);
                 boolean all = pairs == (long) query.tokens() * key.tokens();
                 blockPairs.merge(all ? Coverage.FULL : Coverage.PARTIAL, 1L, Long::sum);
@@ -66,11 +73,16 @@ public final class RingSchedule {
         Coverage.EMPTY, sameSequence - blockPairs(Coverage.FULL) - blockPairs(Coverage.PARTIAL));
     runs = new int[ringSize][];
     steps = new int[ringSize][];
+    long[][] visits = new long[ringSize][];
     for (int rank = 0; rank < ringSize; rank++) {
-      long[] visits = ringOrder(visited[rank], rank, runShards, ringSize);
-      runs[rank] = Arrays.stream(visits).mapToInt(visit -> (int) visit).toArray();
+      visits[rank] = ringOrder(visited[rank], rank, runShards, ringSize);
+      runs[rank] = Arrays.stream(visits[rank]).mapToInt(visit -> (int) visit).toArray();
       steps[rank] =
-          Arrays.stream(visits).mapToInt(visit -> (int) (visit >> Integer.SIZE)).toArray();
+          Arrays.stream(visits[rank]).mapToInt(visit -> (int) (visit >> Integer.SIZE)).toArray();
+    }
+    lastVisits = new int[last.length];
+    for (int i = 0; i < last.length; i++) {
+      lastVisits[i] = last[i] < 0 ? -1 : Arrays.binarySearch(visits[queryRanks[i]], last[i]);
     }
   }
 
@@ -90,13 +102,14 @@ public final class RingSchedule {
   /** The visited runs as (step, run), step in the upper half, in ascending order. */
   private static long[] ringOrder(BitSet visited, int rank, int[] runShards, int ringSize) {
     return visited.stream()
-        .mapToLong(
-            run -> {
-              long step = Math.floorMod(runShards[run] - rank, ringSize);
-              return step << Integer.SIZE | run;
-            })
+        .mapToLong(run -> visit(run, rank, runShards, ringSize))
         .sorted()
         .toArray();
+  }
+
+  private static long visit(int run, int rank, int[] runShards, int ringSize) {
+    long step = Math.floorMod(runShards[run] - rank, ringSize);
+    return step << Integer.SIZE | run;
   }
 
   /**
@@ -145,6 +158,16 @@ public final class RingSchedule {
    */
   public int[] runs(int rank) {
     return runs[rank].clone();
+  }
+
+  /**
+   * After which visit of {@link #runs(int)} a query block has seen all its keys.
+   *
+   * @param queryBlock index of the block in the order of the constructor
+   * @return an index into the visits of its rank; −1 if it sees no key
+   */
+  public int lastVisit(int queryBlock) {
+    return lastVisits[queryBlock];
   }
 
   /** The step of each visit of {@link #runs(int)}. */

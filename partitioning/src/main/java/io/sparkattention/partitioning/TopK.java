@@ -1,12 +1,14 @@
 package io.sparkattention.partitioning;
 
+import java.io.Serializable;
+
 /**
  * How many key blocks a query of a head chooses, and how large they are.
  *
  * @param count at least 1
  * @param blockTokens keys of a block, on a grid from position 0
  */
-public record TopK(int count, long blockTokens) {
+public record TopK(int count, long blockTokens) implements Serializable {
   /** More is no sparse mask; the choice is made by sorting. */
   static final int MAX_COUNT = 65_536;
 

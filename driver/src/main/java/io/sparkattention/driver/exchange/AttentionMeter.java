@@ -4,8 +4,8 @@ import org.apache.spark.util.AccumulatorV2;
 
 /**
  * What the attention tasks measured: when the first started and the last ended (by the clocks of
- * their executors), bytes that came from other executors, and the largest heap after a collection.
- * Tasks that failed do not count.
+ * their executors), bytes that came from other executors, the largest heap after a collection, and
+ * visible pairs. Tasks that failed do not count.
  */
 public final class AttentionMeter
     extends AccumulatorV2<AttentionMeter.Reading, AttentionMeter.Reading> {
@@ -16,17 +16,21 @@ public final class AttentionMeter
    * @param endMillis when the last task ended
    * @param bytesMoved bytes that came from another executor
    * @param peakHeapBytes heap in use after a garbage collection, the largest of any executor
+   * @param countedPairs visible pairs of a query and a key, of all heads; counted where the plan
+   *     does not know them, else 0
    */
-  public record Reading(long startMillis, long endMillis, long bytesMoved, long peakHeapBytes)
+  public record Reading(
+      long startMillis, long endMillis, long bytesMoved, long peakHeapBytes, long countedPairs)
       implements java.io.Serializable {
-    private static final Reading NONE = new Reading(Long.MAX_VALUE, Long.MIN_VALUE, 0, 0);
+    private static final Reading NONE = new Reading(Long.MAX_VALUE, Long.MIN_VALUE, 0, 0, 0);
 
     private Reading plus(Reading other) {
       return new Reading(
           Math.min(startMillis, other.startMillis),
           Math.max(endMillis, other.endMillis),
           bytesMoved + other.bytesMoved,
-          Math.max(peakHeapBytes, other.peakHeapBytes));
+          Math.max(peakHeapBytes, other.peakHeapBytes),
+          countedPairs + other.countedPairs);
     }
 
     /** Wall time from the first start to the last end. */
@@ -38,10 +42,14 @@ public final class AttentionMeter
   private Reading total = Reading.NONE;
 
   /** Called by a task at its end. */
-  void add(long startMillis, long bytesMoved) {
+  void add(long startMillis, long bytesMoved, long countedPairs) {
     add(
         new Reading(
-            startMillis, System.currentTimeMillis(), bytesMoved, HeapPeak.afterCollection()));
+            startMillis,
+            System.currentTimeMillis(),
+            bytesMoved,
+            HeapPeak.afterCollection(),
+            countedPairs));
   }
 
   @Override

@@ -21,6 +21,7 @@ import java.io.Serializable;
 import java.util.List;
 import java.util.Optional;
 import org.apache.spark.TaskContext;
+import org.apache.spark.api.java.JavaRDD;
 
 /**
  * What every exchange does with a pair of blocks once both are in one task: nothing if the mask
@@ -36,13 +37,18 @@ final class PairFold implements Serializable {
   /** Null where there is none. */
   private final PairMask pairMask;
 
+  /** Null where the mask asks for none. */
+  private final BlockChoice choice;
+
   private final long[] offsets;
   private final Scores scores;
   private final String[] sequenceIds;
   private final String kernelName;
   private transient AttentionKernel kernel;
+  private transient long countedPairs;
 
-  PairFold(AttentionPlan plan) {
+  private PairFold(AttentionPlan plan, BlockChoice choice) {
+    this.choice = choice;
     this.layout = plan.layout();
     this.mask = plan.mask();
     this.pairMask = plan.pairMask().orElse(null);
@@ -50,6 +56,25 @@ final class PairFold implements Serializable {
     this.scores = plan.scores();
     this.sequenceIds = plan.sequences().stream().map(SequenceShape::id).toArray(String[]::new);
     this.kernelName = plan.kernel();
+  }
+
+  /**
+   * The fold of a run.
+   *
+   * @param keyValues persisted and materialised; read now where the mask asks for block top-k
+   */
+  static PairFold of(AttentionPlan plan, JavaRDD<PlacedKeyValues> keyValues) {
+    BlockChoice choice =
+        plan.mask().topK().map(topK -> BlockChoice.of(plan, topK, keyValues)).orElse(null);
+    return new PairFold(plan, choice);
+  }
+
+  /**
+   * Visible pairs of a query and a key of all heads that this task has folded, of the plans that do
+   * not know them; see {@link AttentionPlan#pairsAreBound}.
+   */
+  long countedPairs() {
+    return countedPairs;
   }
 
   /** The state of queries that have seen no key. */
@@ -69,11 +94,11 @@ final class PairFold implements Serializable {
    *     and position
    */
   void fold(PlacedQueries queries, PlacedKeyValues keys, AttentionState state) {
-    Optional<View> view = view(queries.block(), keys.block());
-    if (view.isEmpty()) {
-      return;
-    }
     try {
+      Optional<View> view = view(queries, keys.block());
+      if (view.isEmpty()) {
+        return;
+      }
       kernel()
           .fold(
               queries.queries(),
@@ -98,15 +123,15 @@ final class PairFold implements Serializable {
    * @return [numHeads, query tokens, key tokens]
    */
   float[] scores(PlacedQueries queries, PlacedKeyValues keys, ScoreStage stage) {
-    View view =
-        switch (stage) {
-          case SCALED -> new View(VisibleKeys.all(), ScoreTransform.NONE);
-          case SOFTCAPPED -> new View(VisibleKeys.all(), softcap());
-          case MASKED, SOFTMAX ->
-              view(queries.block(), keys.block())
-                  .orElseGet(() -> new View(nothing(queries.block()), ScoreTransform.NONE));
-        };
     try {
+      View view =
+          switch (stage) {
+            case SCALED -> new View(VisibleKeys.all(), ScoreTransform.NONE);
+            case SOFTCAPPED -> new View(VisibleKeys.all(), softcap());
+            case MASKED, SOFTMAX ->
+                view(queries, keys.block())
+                    .orElseGet(() -> new View(nothing(queries.block()), ScoreTransform.NONE));
+          };
       return ScoreMatrix.of(
           kernel(), queries.queries(), keys.keyValues(), view.visible, view.transform);
     } catch (InvalidElementException e) {
@@ -118,25 +143,35 @@ final class PairFold implements Serializable {
   private record View(VisibleKeys visible, ScoreTransform transform) {}
 
   /** Empty where no query sees a key. */
-  private Optional<View> view(Block queries, Block keys) {
+  private Optional<View> view(PlacedQueries placed, Block keys) {
+    Block queries = placed.block();
     Coverage coverage = coverage(queries, keys);
     if (coverage == Coverage.EMPTY) {
       return Optional.empty();
     }
     List<ScoreBias> biases = scores.biases(queries, keys, offsets[queries.sequence()]);
-    if (pairMask == null) {
+    if (pairMask == null && choice == null) {
       VisibleKeys visible = visibleKeys(coverage, queries, keys);
       return Optional.of(new View(visible, transform(queries, keys, biases)));
     }
-    PairMask.Pair pair = pairMask.read(queries, keys);
-    if (coverage != Coverage.FULL) {
-      pair.and(bits(queries, keys));
-    }
+    PairMask.Pair pair = pair(placed, keys);
+    countedPairs += pair.visiblePairs(layout.numHeads());
     if (pair.isEmpty()) {
       return Optional.empty();
     }
     pair.bias().ifPresent(biases::add);
     return Optional.of(new View(pair.visible(), transform(queries, keys, biases)));
+  }
+
+  /** What the plan's mask, with what was chosen under it, and the mask tensor leave. */
+  private PairMask.Pair pair(PlacedQueries placed, Block keys) {
+    Block queries = placed.block();
+    PairMask.Pair ofMask =
+        choice == null
+            ? new PairMask.Pair(bits(queries, keys), 1, queries.tokens(), null)
+            : new PairMask.Pair(
+                choice.bits(kernel(), placed, keys), layout.numHeads(), queries.tokens(), null);
+    return pairMask == null ? ofMask : pairMask.read(queries, keys).and(ofMask);
   }
 
   private ScoreTransform transform(Block queries, Block keys, List<ScoreBias> biases) {

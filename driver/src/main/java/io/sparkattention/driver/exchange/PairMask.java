@@ -40,15 +40,22 @@ public interface PairMask extends Serializable {
       this.bias = bias;
     }
 
-    /**
-     * Leaves only what another mask leaves, too.
-     *
-     * @param others [query rows, words of a row], for all heads
-     */
-    void and(long[] others) {
-      for (int i = 0; i < words.length; i++) {
-        words[i] &= others[i % others.length];
+    /** Leaves only what another mask leaves, too, and keeps the bias. */
+    Pair and(Pair other) {
+      long[] both = new long[Math.max(words.length, other.words.length)];
+      for (int i = 0; i < both.length; i++) {
+        both[i] = words[i % words.length] & other.words[i % other.words.length];
       }
+      return new Pair(both, Math.max(heads, other.heads), rows, bias);
+    }
+
+    /** Visible pairs of a query and a key, of all heads. */
+    long visiblePairs(int numHeads) {
+      long pairs = 0;
+      for (long word : words) {
+        pairs += Long.bitCount(word);
+      }
+      return heads == 1 ? pairs * numHeads : pairs;
     }
 
     /** Whether no query sees any key. */

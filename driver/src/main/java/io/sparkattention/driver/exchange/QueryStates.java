@@ -4,9 +4,13 @@ import io.sparkattention.kernels.AttentionState;
 import io.sparkattention.partitioning.Block;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.function.Predicate;
 import org.apache.spark.TaskContext;
 
 /** The queries of one task and the states that its keys and values are folded into. */
@@ -15,6 +19,10 @@ final class QueryStates {
   private final TaskContext context;
   private final Map<Integer, List<PlacedQueries>> bySequence = new HashMap<>();
   private final Map<Block, AttentionState> states = new LinkedHashMap<>();
+  private final Set<Block> finished = new HashSet<>();
+
+  /** A finished block's, for the next one: most of a state is memory that was never touched. */
+  private AttentionState spare;
 
   QueryStates(PairFold fold, TaskContext context) {
     this.fold = fold;
@@ -30,9 +38,9 @@ final class QueryStates {
   /** Folds keys and values into the states of all queries that see any of them. */
   void fold(PlacedKeyValues keys) {
     for (PlacedQueries q : bySequence.getOrDefault(keys.block().sequence(), List.of())) {
-      if (fold.meets(q.block(), keys.block())) {
+      if (!finished.contains(q.block()) && fold.meets(q.block(), keys.block())) {
         context.killTaskIfInterrupted();
-        fold.fold(q, keys, states.computeIfAbsent(q.block(), fold::emptyState));
+        fold.fold(q, keys, states.computeIfAbsent(q.block(), this::emptyState));
       }
     }
   }
@@ -40,8 +48,38 @@ final class QueryStates {
   /** Gives queries that saw no key here their empty state, so that they are in the result. */
   void addUnseen() {
     for (List<PlacedQueries> queries : bySequence.values()) {
-      queries.forEach(q -> states.computeIfAbsent(q.block(), fold::emptyState));
+      for (PlacedQueries q : queries) {
+        if (!finished.contains(q.block())) {
+          states.computeIfAbsent(q.block(), this::emptyState);
+        }
+      }
     }
+  }
+
+  private AttentionState emptyState(Block queries) {
+    AttentionState state = spare;
+    if (state == null || state.rows() != queries.tokens()) {
+      return fold.emptyState(queries);
+    }
+    spare = null;
+    state.clear();
+    return state;
+  }
+
+  /** The rows of blocks that have seen all their keys; their states end. */
+  List<AttentionRows> finish(Predicate<Block> complete) {
+    List<AttentionRows> rows = new ArrayList<>();
+    Iterator<Map.Entry<Block, AttentionState>> all = states.entrySet().iterator();
+    while (all.hasNext()) {
+      Map.Entry<Block, AttentionState> one = all.next();
+      if (complete.test(one.getKey())) {
+        rows.add(fold.finish(one.getKey(), one.getValue()));
+        spare = one.getValue();
+        finished.add(one.getKey());
+        all.remove();
+      }
+    }
+    return rows;
   }
 
   Map<Block, AttentionState> states() {

@@ -33,7 +33,7 @@ public final class ReduceExchange implements Exchange {
     Broadcast<PlacedQueries[]> broadcast = context.broadcast(collected);
     everywhere = broadcast;
     meter.add(broadcastReading(context, collected));
-    PairFold fold = new PairFold(plan);
+    PairFold fold = PairFold.of(plan, keyValues);
     return shards(plan, keyValues)
         .mapPartitionsToPair(shard -> states(fold, broadcast.value(), shard, meter))
         .reduceByKey(ReduceExchange::merge, plan.shards())
@@ -64,7 +64,7 @@ public final class ReduceExchange implements Exchange {
       bytes += (long) Float.BYTES * q.queries().strips().length;
     }
     int others = context.sc().getExecutorMemoryStatus().size() - 1;
-    return new AttentionMeter.Reading(Long.MAX_VALUE, Long.MIN_VALUE, bytes * others, 0);
+    return new AttentionMeter.Reading(Long.MAX_VALUE, Long.MIN_VALUE, bytes * others, 0, 0);
   }
 
   private static Iterator<Tuple2<Block, AttentionState>> states(
@@ -82,7 +82,7 @@ public final class ReduceExchange implements Exchange {
     if (TaskContext.getPartitionId() == 0) {
       states.addUnseen();
     }
-    meter.add(start, 0);
+    meter.add(start, 0, fold.countedPairs());
     List<Tuple2<Block, AttentionState>> result = new ArrayList<>();
     states.states().forEach((block, state) -> result.add(new Tuple2<>(block, state)));
     return result.iterator();
@@ -101,7 +101,7 @@ public final class ReduceExchange implements Exchange {
       Tuple2<Block, AttentionState> state = states.next();
       rows.add(fold.finish(state._1(), state._2()));
     }
-    meter.add(start, TaskContext.get().taskMetrics().shuffleReadMetrics().remoteBytesRead());
+    meter.add(start, TaskContext.get().taskMetrics().shuffleReadMetrics().remoteBytesRead(), 0);
     return rows.iterator();
   }
 }

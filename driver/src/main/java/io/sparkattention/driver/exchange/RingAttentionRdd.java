@@ -1,7 +1,11 @@
 package io.sparkattention.driver.exchange;
 
+import io.sparkattention.driver.AttentionPlan;
+import io.sparkattention.partitioning.Block;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.apache.spark.Dependency;
 import org.apache.spark.NarrowDependency;
 import org.apache.spark.OneToOneDependency;
@@ -22,28 +26,31 @@ final class RingAttentionRdd extends RDD<AttentionRows> {
 
   private final RDD<PlacedQueries> queries;
   private final RDD<PlacedKeyValues> keyValues;
-  private final int[][] runs;
   private final PairFold fold;
   private final AttentionMeter meter;
 
-  /**
-   * @param runs [ranks][visits]: partitions of {@code keyValues} that each rank visits, in order
-   */
+  /** Of Spark's driver, where the ranks are made. */
+  private final transient AttentionPlan plan;
+
   RingAttentionRdd(
+      AttentionPlan plan,
       RDD<PlacedQueries> queries,
       RDD<PlacedKeyValues> keyValues,
-      int[][] runs,
-      PairFold fold,
       AttentionMeter meter) {
     super(
         queries.context(),
-        dependencies(queries, keyValues, runs),
+        dependencies(queries, keyValues, runs(plan)),
         ClassTag$.MODULE$.apply(AttentionRows.class));
+    this.plan = plan;
     this.queries = queries;
     this.keyValues = keyValues;
-    this.runs = runs;
-    this.fold = fold;
+    this.fold = PairFold.of(plan, keyValues.toJavaRDD());
     this.meter = meter;
+  }
+
+  /** [ranks][visits]: partitions of the keys and values that each rank visits, in order. */
+  private static int[][] runs(AttentionPlan plan) {
+    return IntStream.range(0, plan.shards()).mapToObj(plan.schedule()::runs).toArray(int[][]::new);
   }
 
   private static scala.collection.immutable.Seq<Dependency<?>> dependencies(
@@ -56,15 +63,27 @@ final class RingAttentionRdd extends RDD<AttentionRows> {
 
   @Override
   public Partition[] getPartitions() {
-    Partition[] ranks = new Partition[runs.length];
+    Partition[] ranks = new Partition[plan.shards()];
     for (int rank = 0; rank < ranks.length; rank++) {
       List<Partition> visits = new ArrayList<>();
-      for (int run : runs[rank]) {
+      for (int run : plan.schedule().runs(rank)) {
         visits.add(keyValues.partitions()[run]);
       }
-      ranks[rank] = new Rank(rank, queries.partitions()[rank], visits.toArray(Partition[]::new));
+      ranks[rank] =
+          new Rank(
+              rank, queries.partitions()[rank], visits.toArray(Partition[]::new), lastVisits(rank));
     }
     return ranks;
+  }
+
+  private HashMap<Block, Integer> lastVisits(int rank) {
+    HashMap<Block, Integer> lastVisits = new HashMap<>();
+    for (int i = 0; i < plan.queryRanks().length; i++) {
+      if (plan.queryRanks()[i] == rank) {
+        lastVisits.put(plan.queryBlocks().get(i), plan.schedule().lastVisit(i));
+      }
+    }
+    return lastVisits;
   }
 
   @Override
@@ -75,18 +94,19 @@ final class RingAttentionRdd extends RDD<AttentionRows> {
     QueryStates own = new QueryStates(fold, context);
     CollectionConverters.asJava(queries.iterator(rank.queries, context)).forEachRemaining(own::add);
 
+    List<AttentionRows> rows = new ArrayList<>();
     long bytesMoved;
     try (RunPrefetcher prefetcher = new RunPrefetcher(keyValues, rank.visits, context)) {
-      while (prefetcher.hasNext()) {
+      for (int visit = 0; prefetcher.hasNext(); visit++) {
         prefetcher.next().forEach(own::fold);
+        int visited = visit;
+        rows.addAll(own.finish(block -> rank.lastVisits.get(block) <= visited));
       }
       bytesMoved = prefetcher.bytesMoved();
     }
-
     own.addUnseen();
-    List<AttentionRows> rows = new ArrayList<>();
-    own.states().forEach((block, state) -> rows.add(fold.finish(block, state)));
-    meter.add(start, bytesMoved);
+    rows.addAll(own.finish(block -> true));
+    meter.add(start, bytesMoved, fold.countedPairs());
     return CollectionConverters.asScala(rows.iterator());
   }
 
@@ -98,10 +118,14 @@ final class RingAttentionRdd extends RDD<AttentionRows> {
     private final Partition queries;
     private final Partition[] visits;
 
-    Rank(int index, Partition queries, Partition[] visits) {
+    /** The visit after which each of its query blocks has seen all its keys. */
+    private final HashMap<Block, Integer> lastVisits;
+
+    Rank(int index, Partition queries, Partition[] visits, HashMap<Block, Integer> lastVisits) {
       this.index = index;
       this.queries = queries;
       this.visits = visits;
+      this.lastVisits = lastVisits;
     }
 
     @Override

@@ -16,11 +16,6 @@ public final class RingExchange implements Exchange {
       JavaRDD<PlacedQueries> queries,
       JavaRDD<PlacedKeyValues> keyValues,
       AttentionMeter meter) {
-    int[][] runs = new int[plan.shards()][];
-    for (int rank = 0; rank < runs.length; rank++) {
-      runs[rank] = plan.schedule().runs(rank);
-    }
-    return new RingAttentionRdd(queries.rdd(), keyValues.rdd(), runs, new PairFold(plan), meter)
-        .toJavaRDD();
+    return new RingAttentionRdd(plan, queries.rdd(), keyValues.rdd(), meter).toJavaRDD();
   }
 }

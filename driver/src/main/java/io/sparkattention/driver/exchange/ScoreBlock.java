@@ -26,7 +26,7 @@ public record ScoreBlock(Block queries, Block keys, float[] scores) {
       JavaRDD<PlacedQueries> queries,
       JavaRDD<PlacedKeyValues> keyValues,
       JavaRDD<AttentionRows> rows) {
-    PairFold fold = new PairFold(plan);
+    PairFold fold = PairFold.of(plan, keyValues);
     JavaPairRDD<Block, float[]> logSumExps =
         rows.mapToPair(finished -> new Tuple2<>(finished.block(), finished.logSumExp()));
     return queries

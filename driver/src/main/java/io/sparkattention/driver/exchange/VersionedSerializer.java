@@ -70,6 +70,8 @@ public final class VersionedSerializer<T> extends Serializer<T> {
         AttentionRows.class,
         new VersionedSerializer<>(VersionedSerializer::writeRows, VersionedSerializer::readRows));
     kryo.register(AttentionRows[].class);
+    // The mean keys by which blocks are chosen.
+    kryo.register(float[][].class);
   }
 
   private static void writeBlock(Output out, Block block) {
