@@ -4,20 +4,21 @@ import io.sparkattention.partitioning.CausalAlignment;
 
 /**
  * How many queries and keys the sequences of an input have, and where the queries stand among the
- * keys. Sizes are odd, and several blocks long.
+ * keys. Sizes are odd, and several blocks long; the blocks hold whole ones of {@link
+ * MaskKind#BLOCK_TOP_K}.
  */
 enum InputShape {
   SELF(67, 67, 16),
-  MORE_KEYS(41, 83, 19),
+  MORE_KEYS(41, 83, 24),
   MORE_QUERIES(83, 41, 16),
   /** The last query stands at the last key. */
-  MORE_KEYS_AT_THE_END(41, 83, 19, CausalAlignment.BOTTOM_RIGHT),
+  MORE_KEYS_AT_THE_END(41, 83, 24, CausalAlignment.BOTTOM_RIGHT),
   /** The first queries stand before the first key. */
   MORE_QUERIES_AT_THE_END(83, 41, 16, CausalAlignment.BOTTOM_RIGHT),
   /** The first 38 keys are those of the past. */
   PAST(41, 83, 32, 38),
   /** Three sequences: nothing is padding, the last keys are, all of them are. */
-  PADDING(41, 83, 19, 0, 83, 50, 0);
+  PADDING(41, 83, 24, 0, 83, 50, 0);
 
   private final int queries;
   private final int keys;

@@ -2,7 +2,6 @@ package io.sparkattention.driver;
 
 import io.sparkattention.driver.io.DataType;
 import io.sparkattention.partitioning.AttentionMask;
-import io.sparkattention.partitioning.Block;
 import java.util.Random;
 
 /** A mask of each kind, by its text or as a tensor of the input; lists fit into 41 positions. */
@@ -21,6 +20,7 @@ enum MaskKind {
   RANDOM_BLOCKS("random-blocks:2,7,8,5"),
   BIGBIRD("bigbird:5,2,1,7,8,5"),
   STREAMING("streaming:2,9"),
+  BLOCK_TOP_K("block-top-k:3,8"),
   BOOLS("attn_mask"),
   NUMBERS("attn_mask");
 
@@ -45,7 +45,8 @@ enum MaskKind {
   }
 
   /**
-   * What is added to the scores of a sequence, 0 or −∞ where it is no tensor of numbers.
+   * What is added to the scores of a sequence, 0 or −∞ where it is no tensor of numbers; of block
+   * top-k what it may choose from.
    *
    * @param tensor that of {@link #tensor}, where this is one
    * @return [heads, queries, keys], keys that are padding included
@@ -59,9 +60,7 @@ enum MaskKind {
     float[] added = new float[heads * plane];
     for (int i = 0; i < shape.queries(); i++) {
       for (int j = 0; j < shape.keys(); j++) {
-        Block query = new Block(0, i, i + 1L);
-        Block key = new Block(0, j, j + 1L);
-        boolean seen = mask.visiblePairs(query, key, shape.offset(sequence)) == 1;
+        boolean seen = RandomSequence.sees(mask, i, j, shape.offset(sequence));
         added[i * shape.keys() + j] = seen ? 0 : Float.NEGATIVE_INFINITY;
       }
     }

@@ -155,7 +155,8 @@ record RandomSequence(
         sinks);
   }
 
-  private static boolean sees(AttentionMask mask, int query, int key, long offset) {
+  /** Whether a query of this position sees a key of that. */
+  static boolean sees(AttentionMask mask, int query, int key, long offset) {
     Block one = new Block(0, query, query + 1L);
     Block other = new Block(0, key, key + 1L);
     return mask.visiblePairs(one, other, offset) == 1;

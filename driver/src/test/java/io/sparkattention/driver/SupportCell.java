@@ -4,6 +4,9 @@ import io.sparkattention.driver.AttentionConfig.Key;
 import io.sparkattention.driver.io.DataType;
 import io.sparkattention.kernels.HeadLayout;
 import io.sparkattention.kernels.ReferenceAttention;
+import io.sparkattention.partitioning.AttentionMask;
+import io.sparkattention.partitioning.TopK;
+import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
@@ -152,7 +155,7 @@ record SupportCell(
    * @param largest receives the largest score that is not masked, if it is larger
    */
   private ReferenceAttention.Result reference(RandomSequence sequence, int b, double[] largest) {
-    float[] added = added(b);
+    float[] added = added(sequence, b);
     double scale = functions.scale(layout.keyDim());
     return ReferenceAttention.attend(
         layout,
@@ -171,16 +174,52 @@ record SupportCell(
   }
 
   /** [heads, queries, keys]: all masks as numbers that are added to the scores. */
-  private float[] added(int sequence) {
-    float[] added = null;
+  private float[] added(RandomSequence sequence, int b) {
+    List<float[]> parts = new ArrayList<>();
     for (MaskKind mask : masks) {
-      float[] one = mask.added(shape, layout.numHeads(), sequence, tensor());
-      if (added == null) {
-        added = one;
-        continue;
+      parts.add(mask.added(shape, layout.numHeads(), b, tensor()));
+    }
+    if (masks.contains(MaskKind.BLOCK_TOP_K)) {
+      // A tensor is not looked at where blocks are chosen.
+      float[] rest =
+          masks.stream()
+              .filter(mask -> !mask.isTensor())
+              .map(mask -> parts.get(masks.indexOf(mask)))
+              .reduce(this::join)
+              .orElseThrow();
+      float[] chosen = chosen(sequence, b, rest);
+      for (int i = 0; i < parts.size(); i++) {
+        parts.set(i, masks.get(i) == MaskKind.BLOCK_TOP_K ? chosen : parts.get(i));
       }
-      for (int i = 0; i < one.length; i++) {
-        added[i] = operator.equals("&") ? added[i] + one[i] : Math.max(added[i], one[i]);
+    }
+    return parts.stream().reduce(this::join).orElseThrow();
+  }
+
+  private float[] join(float[] one, float[] other) {
+    float[] joined = new float[one.length];
+    for (int i = 0; i < one.length; i++) {
+      joined[i] = operator.equals("&") ? one[i] + other[i] : Math.max(one[i], other[i]);
+    }
+    return joined;
+  }
+
+  /** Block top-k as numbers that are added, where the masks show what the given ones do. */
+  private float[] chosen(RandomSequence sequence, int b, float[] rest) {
+    TopK topK = AttentionMask.parse(MaskKind.BLOCK_TOP_K.text()).topK().orElseThrow();
+    int size = (int) topK.blockTokens();
+    ChosenBlocks choice = new ChosenBlocks(sequence, size, topK.count());
+    float[] added = rest.clone();
+    for (int row = 0; row < layout.numHeads() * shape.queries(); row++) {
+      int query = row % shape.queries();
+      int first = row * shape.keys();
+      boolean[] chosen =
+          choice.of(
+              row / shape.queries(),
+              query,
+              query + (long) shape.offset(b),
+              (i, key) -> rest[first + key] == 0);
+      for (int key = 0; key < sequence.keys(); key++) {
+        added[first + key] = chosen[key / size] ? 0 : Float.NEGATIVE_INFINITY;
       }
     }
     return added;
