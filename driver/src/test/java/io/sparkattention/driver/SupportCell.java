@@ -147,7 +147,7 @@ record SupportCell(
       double[] largest = {USUAL_SCORE};
       ReferenceAttention.Result expected = reference(sequence, b, largest);
       double factor = functions.factor() * largest[0] / USUAL_SCORE;
-      found.get(b).assertCloseTo(expected, 0, factor, this + ", " + sequence);
+      found.get(b).assertCloseTo(expected, 0, factor, sequence);
     }
   }
 

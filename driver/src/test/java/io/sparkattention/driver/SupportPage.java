@@ -29,10 +29,10 @@ final class SupportPage {
       mvn -q -B -ntp -pl driver -am test -Dtest=SupportTest -Dsurefire.failIfNoSpecifiedTests=false -Dattention.support.write=true
       ```
 
-      ✓ the combination ran through the exchanges `ring` and `reduce`, each over another number of shards from 1 to 7, with the
-      same bits; and the result is that of the formula in float64. Inputs take turns: as many queries as keys, more or fewer of them
-      under both alignments, a past, padding; each of several blocks and of odd sizes, and queries that see nothing.
-      A number is a note below the table. What is combined means: [masks, scores and tensors](../jobs/README.md#attend).
+      ✓ means: run by the exchanges `ring` and `reduce`, over different numbers of shards from 1 to 7, the two have the same bits, and
+      their result is that of the formula in float64. Inputs take turns: as many queries as keys, more or fewer of them, aligned at the
+      first or the last key, behind a past, with padding; of odd sizes and several blocks, and with queries that see nothing.
+      A number is a note below its table. What masks, scores and tensors are: [the command line](../jobs/README.md#attend).
       """;
 
   private SupportPage() {}

@@ -84,8 +84,7 @@ final class SupportRuns {
           .get(b)
           .assertSameBits(
               ring.get(b),
-              "sequence %d, ring over %d shards and reduce over %d, %s"
-                  .formatted(b, shards, others, cell));
+              "sequence %d, ring over %d shards and reduce over %d".formatted(b, shards, others));
     }
     return RIGHT;
   }
@@ -98,7 +97,7 @@ final class SupportRuns {
     return out.sequences();
   }
 
-  /** A refusal before the start names both of what does not go together. */
+  /** A refusal names all that does not go together. */
   private static String refusal(SupportCell cell, String message) {
     for (MaskKind mask : cell.masks()) {
       assertThat(message).as("%s", cell).contains(mask.text());
