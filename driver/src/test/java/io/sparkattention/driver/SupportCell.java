@@ -88,6 +88,11 @@ record SupportCell(
   }
 
   AttentionConfig config(SparkConf conf, String exchange, int shards) {
+    return functions.config(AttentionConfig.resolve(options(exchange, shards), conf));
+  }
+
+  /** The settings of a run, but for what no option can say. */
+  Map<Key, String> options(String exchange, int shards) {
     Map<Key, String> options = new EnumMap<>(Key.class);
     options.putAll(functions.options());
     options.put(Key.MASK, mask());
@@ -95,7 +100,7 @@ record SupportCell(
     options.put(Key.BLOCK_TOKENS, Integer.toString(shape.blockTokens()));
     options.put(Key.EXCHANGE, exchange);
     options.put(Key.SHARDS, Integer.toString(shards));
-    return functions.config(AttentionConfig.resolve(options, conf));
+    return options;
   }
 
   /** The input's tensors. */
@@ -149,6 +154,11 @@ record SupportCell(
       double factor = functions.factor() * largest[0] / USUAL_SCORE;
       found.get(b).assertCloseTo(expected, 0, factor, sequence);
     }
+  }
+
+  /** The formula in float64, of one sequence. */
+  ReferenceAttention.Result reference(int b) {
+    return reference(sequences().get(b).withKeys(shape.keys(b)), b, new double[1]);
   }
 
   /**
