@@ -39,7 +39,8 @@ record Attended(float[] output, float[] logSumExp) {
 
   /**
    * @param rounding largest relative error of the element type that the output was stored in
-   * @param factor by which dropout makes the weights that stay larger
+   * @param factor of the outputs' tolerance: by which dropout makes the weights that stay larger,
+   *     times that of scores beyond 10
    */
   void assertCloseTo(
       ReferenceAttention.Result expected, double rounding, double factor, Object what) {

@@ -8,15 +8,12 @@ import io.sparkattention.driver.io.DataType;
 import io.sparkattention.kernels.HeadLayout;
 import io.sparkattention.kernels.ReferenceAttention;
 import io.sparkattention.partitioning.AttentionMask;
-import io.sparkattention.partitioning.Block;
 import io.sparkattention.partitioning.CausalAlignment;
 import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
-import java.util.stream.IntStream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -96,7 +93,9 @@ class BlockTopKTest {
     boolean[][][] chosen = new boolean[LAYOUT.numHeads()][TOKENS][];
     for (int head = 0; head < chosen.length; head++) {
       for (int query = 0; query < TOKENS; query++) {
-        chosen[head][query] = choose(sequence, head, query, all, count);
+        chosen[head][query] =
+            new ChosenBlocks(sequence, SIZE, count)
+                .of(head, query, query, (i, key) -> RandomSequence.sees(all, i, key, 0));
       }
     }
     double[] sinks = new double[LAYOUT.numHeads()];
@@ -111,40 +110,6 @@ class BlockTopKTest {
                 : Double.NEGATIVE_INFINITY,
         (head, query, key) -> 1,
         sinks);
-  }
-
-  private static boolean[] choose(
-      RandomSequence sequence, int head, int query, AttentionMask all, int count) {
-    int blocks = (TOKENS + SIZE - 1) / SIZE;
-    boolean[] chosen = new boolean[blocks];
-    Block row = new Block(0, query, query + 1L);
-    IntStream.range(0, blocks)
-        .filter(b -> all.visiblePairs(row, new Block(0, b * SIZE, end(b)), 0) > 0)
-        .boxed()
-        .sorted(
-            Comparator.comparingDouble(
-                b ->
-                    b == query / SIZE ? Double.NEGATIVE_INFINITY : -gate(sequence, head, query, b)))
-        .limit(count)
-        .forEach(b -> chosen[b] = true);
-    return chosen;
-  }
-
-  private static int end(int block) {
-    return Math.min(TOKENS, (block + 1) * SIZE);
-  }
-
-  private static double gate(RandomSequence sequence, int head, int query, int block) {
-    int keyHead = LAYOUT.keyValueHead(head) * TOKENS;
-    double sum = 0;
-    for (int key = block * SIZE; key < end(block); key++) {
-      for (int d = 0; d < LAYOUT.keyDim(); d++) {
-        sum +=
-            (double) sequence.query()[(head * TOKENS + query) * LAYOUT.keyDim() + d]
-                * sequence.key()[(keyHead + key) * LAYOUT.keyDim() + d];
-      }
-    }
-    return sum / (end(block) - block * SIZE);
   }
 
   @Test

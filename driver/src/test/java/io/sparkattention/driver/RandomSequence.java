@@ -102,22 +102,28 @@ record RandomSequence(
 
   /** The same queries with the first keys and values alone. */
   RandomSequence withKeys(int count) {
+    return withKeys(0, count);
+  }
+
+  /** The same queries with the keys and values [from, to) alone. */
+  RandomSequence withKeys(int from, int to) {
     return new RandomSequence(
         seed,
         layout,
         queries,
-        count,
+        to - from,
         query,
-        firstRows(key, count, layout.keyDim()),
-        firstRows(value, count, layout.valueDim()));
+        rows(key, from, to, layout.keyDim()),
+        rows(value, from, to, layout.valueDim()));
   }
 
-  private float[] firstRows(float[] byHead, int count, int dim) {
-    float[] first = new float[layout.numKeyValueHeads() * count * dim];
+  private float[] rows(float[] byHead, int from, int to, int dim) {
+    int size = (to - from) * dim;
+    float[] rows = new float[layout.numKeyValueHeads() * size];
     for (int head = 0; head < layout.numKeyValueHeads(); head++) {
-      System.arraycopy(byHead, head * keys * dim, first, head * count * dim, count * dim);
+      System.arraycopy(byHead, (head * keys + from) * dim, rows, head * size, size);
     }
-    return first;
+    return rows;
   }
 
   /** The formula in float64. */
@@ -149,7 +155,8 @@ record RandomSequence(
         sinks);
   }
 
-  private static boolean sees(AttentionMask mask, int query, int key, long offset) {
+  /** Whether a query of this position sees a key of that. */
+  static boolean sees(AttentionMask mask, int query, int key, long offset) {
     Block one = new Block(0, query, query + 1L);
     Block other = new Block(0, key, key + 1L);
     return mask.visiblePairs(one, other, offset) == 1;

@@ -6,29 +6,21 @@ import static org.assertj.core.api.Assertions.within;
 
 import io.sparkattention.driver.AttentionConfig.Key;
 import io.sparkattention.driver.io.DataType;
-import io.sparkattention.driver.scores.PositionBias;
 import io.sparkattention.driver.scores.Scores;
-import io.sparkattention.kernels.Dropout;
 import io.sparkattention.kernels.HeadLayout;
 import io.sparkattention.kernels.ReferenceAttention;
 import io.sparkattention.partitioning.AttentionMask;
 import io.sparkattention.partitioning.CausalAlignment;
 import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Random;
-import java.util.stream.Collectors;
-import java.util.stream.IntStream;
-import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Softcap, biases, sinks and dropout on a cluster: one result over layouts, and the right one. */
 class ScoreFunctionsTest {
@@ -40,116 +32,21 @@ class ScoreFunctionsTest {
   private static final RandomSequence SEQUENCE = RandomSequence.of(81, LAYOUT, TOKENS, TOKENS);
   private static final RandomSequence CROSS = RandomSequence.of(82, LAYOUT, 61, TOKENS);
 
-  private static final float[] SINKS = {-3, -0.5f, 0, 1.25f, 4, 40};
-  private static final double[] SLOPES = {0.25, 0.0625, 0.015625, 0.00390625, 0.5, 0.125};
-  private static final double P = 0.3;
-  private static final long SEED = -77;
+  /** All at once; of the relative biases a run has one. */
+  private static final ScoreFunctions ALL =
+      ScoreFunctions.of(
+          ScoreFunction.SOFTCAP,
+          ScoreFunction.ALIBI,
+          ScoreFunction.RELATIVE_CAUSAL,
+          ScoreFunction.POSITIONS,
+          ScoreFunction.SINK,
+          ScoreFunction.DROPOUT);
 
-  /** [32 buckets, 6 heads]; what a bucket weighs −∞ is masked. */
-  private static final float[] WEIGHTS = weights();
+  private static final ScoreFunctions DROPOUT = ScoreFunctions.of(ScoreFunction.DROPOUT);
+  private static final double P = ScoreFunction.P;
 
   @TempDir private static Path folder;
   private static AttentionFiles files;
-
-  /** A function of positions, bounded; beyond the settings' reach. */
-  private static final PositionBias WAVES =
-      (head, query, key) ->
-          (query + 2 * key + head) % 11 == 0
-              ? -1e9f
-              : (float) Math.sin(query * 3 + key * (head + 1));
-
-  /** The score functions of a run and the formula that they have to follow. */
-  private enum Functions {
-    SOFTCAP(Map.of(Key.SOFTCAP, "1.5")),
-    ALIBI(Map.of(Key.ALIBI, "auto")),
-    BIDIRECTIONAL(Map.of(Key.RELATIVE_BIAS, "bidirectional,128," + text(WEIGHTS))),
-    CAUSAL(Map.of(Key.RELATIVE_BIAS, "causal,128," + text(WEIGHTS))),
-    POSITIONS(Map.of()),
-    SINK(Map.of(Key.SINKS, text(SINKS))),
-    DROPOUT(Map.of(Key.DROPOUT, "" + P, Key.SEED, "" + SEED)),
-    ALL(
-        Map.of(
-            Key.SOFTCAP,
-            "1.5",
-            Key.ALIBI,
-            "auto",
-            Key.RELATIVE_BIAS,
-            "causal,128," + text(WEIGHTS),
-            Key.SINKS,
-            text(SINKS),
-            Key.DROPOUT,
-            "" + P,
-            Key.SEED,
-            "" + SEED));
-
-    private final Map<Key, String> options;
-
-    Functions(Map<Key, String> options) {
-      this.options = options;
-    }
-
-    AttentionConfig of(AttentionConfig config) {
-      return this == POSITIONS || this == ALL ? config.withBias(WAVES) : config;
-    }
-
-    private boolean has(Key key) {
-      return options.containsKey(key);
-    }
-
-    ReferenceAttention.Result reference(
-        RandomSequence sequence, AttentionMask mask, CausalAlignment alignment) {
-      long offset = alignment.offset(sequence.queries(), sequence.keys());
-      Dropout dropout = new Dropout(has(Key.DROPOUT) ? P : 0, SEED, 0, 0);
-      double[] sinks = new double[SINKS.length];
-      for (int head = 0; head < sinks.length; head++) {
-        sinks[head] = has(Key.SINKS) ? SINKS[head] : Double.NEGATIVE_INFINITY;
-      }
-      return sequence.reference(
-          mask,
-          alignment,
-          (head, i, j, s) -> score(head, i + offset, j, s),
-          (head, i, j) -> dropout.keeps(head, i, j) ? 1 / (1 - dropout.probability()) : 0,
-          sinks);
-    }
-
-    private double score(int head, long query, long key, double scaled) {
-      double score = has(Key.SOFTCAP) ? 1.5 * Math.tanh(scaled / 1.5) : scaled;
-      long distance = key - query;
-      if (has(Key.ALIBI)) {
-        score -= SLOPES[head] * Math.abs(distance);
-      }
-      if (has(Key.RELATIVE_BIAS)) {
-        score += WEIGHTS[bucket(distance, this == BIDIRECTIONAL) * 6 + head];
-      }
-      float waves = this == POSITIONS || this == ALL ? WAVES.of(head, query, key) : 0;
-      return waves < -1e6 ? Double.NEGATIVE_INFINITY : score + waves;
-    }
-  }
-
-  /** The formula of T5's buckets in float64; the margin decides where an edge is a whole number. */
-  private static int bucket(long distance, boolean bidirectional) {
-    int buckets = bidirectional ? 16 : 32;
-    int first = bidirectional && distance > 0 ? 16 : 0;
-    double n = bidirectional ? Math.abs(distance) : Math.max(0, -distance);
-    double exact = buckets / 2.0;
-    double far = exact + Math.log(n / exact) / Math.log(128 / exact) * (buckets - exact) + 1e-9;
-    return first + (int) (n < exact ? n : Math.min(far, buckets - 1));
-  }
-
-  private static float[] weights() {
-    Random random = new Random(83);
-    float[] weights = new float[32 * 6];
-    for (int i = 0; i < weights.length; i++) {
-      weights[i] = random.nextInt(12) == 0 ? -1e7f : (float) random.nextGaussian();
-    }
-    return weights;
-  }
-
-  private static String text(float[] numbers) {
-    return IntStream.range(0, numbers.length)
-        .mapToObj(i -> Float.toString(numbers[i]))
-        .collect(Collectors.joining(","));
-  }
 
   @BeforeAll
   static void writeInputs() {
@@ -159,48 +56,53 @@ class ScoreFunctionsTest {
     files.writeTable(folder.resolve("in"), 3, "string", Map.of("s", SEQUENCE));
   }
 
-  private static AttentionConfig config(
-      Functions functions, String mask, String exchange, int shards) {
-    Map<Key, String> options = new EnumMap<>(Key.class);
-    options.putAll(functions.options);
+  private static Map<Key, String> options(ScoreFunctions functions, String mask, String exchange) {
+    Map<Key, String> options = functions.options();
     options.put(Key.MASK, mask);
     options.put(Key.BLOCK_TOKENS, Integer.toString(BLOCK_TOKENS));
     options.put(Key.EXCHANGE, exchange);
-    options.put(Key.SHARDS, Integer.toString(shards));
     options.put(Key.NUM_HEADS, "6");
     options.put(Key.NUM_KV_HEADS, "2");
-    return functions.of(files.config(options));
+    return options;
   }
 
-  private static double factor(AttentionConfig config) {
-    return 1 / (1 - config.scores().dropout());
+  private static AttentionConfig config(
+      ScoreFunctions functions, String mask, String exchange, int shards) {
+    Map<Key, String> options = options(functions, mask, exchange);
+    options.put(Key.SHARDS, Integer.toString(shards));
+    return functions.config(files.config(options));
   }
 
-  private static Stream<Arguments> functionsAndMasks() {
-    return Arrays.stream(Functions.values())
-        .flatMap(
-            functions ->
-                Stream.of("full", "causal", "sliding-window:30,7")
-                    .map(mask -> Arguments.of(functions, mask)));
+  /** The formula in float64. */
+  private static ReferenceAttention.Result reference(
+      RandomSequence sequence, AttentionMask mask, CausalAlignment alignment) {
+    long offset = alignment.offset(sequence.queries(), sequence.keys());
+    return sequence.reference(
+        mask,
+        alignment,
+        (head, i, j, s) -> ALL.of(head, i + offset, j, s),
+        ALL.weights(),
+        ALL.sinks());
   }
 
+  /** Pairs of them are {@link SupportTest}'s. */
   @ParameterizedTest
-  @MethodSource("functionsAndMasks")
-  void oneResultAndTheRightOne(Functions functions, String mask) {
-    AttentionConfig any = config(functions, mask, "ring", 1);
+  @ValueSource(strings = {"full", "sliding-window:30,7"})
+  void allAtOnceHaveOneResultAndTheRightOne(String mask) {
+    AttentionConfig any = config(ALL, mask, "ring", 1);
     Attended one =
         SEQUENCE.alone(
             any.mask(), CausalAlignment.TOP_LEFT, BLOCK_TOKENS, Scores.of(any.scores(), 6));
-    String what = "%s, %s, %s".formatted(functions, mask, SEQUENCE);
+    String what = "%s, %s, %s".formatted(ALL, mask, SEQUENCE);
     one.assertCloseTo(
-        functions.reference(SEQUENCE, any.mask(), CausalAlignment.TOP_LEFT), 0, factor(any), what);
+        reference(SEQUENCE, any.mask(), CausalAlignment.TOP_LEFT), 0, ALL.factor(), what);
 
     boolean table = false;
     for (int shards : new int[] {1, 3, 7}) {
       for (String exchange : List.of("ring", "reduce")) {
         Path in = folder.resolve(table ? "in" : "in.safetensors");
         Path out = folder.resolve(table ? "out" : "out.safetensors");
-        files.attend(in, out, true, config(functions, mask, exchange, shards));
+        files.attend(in, out, true, config(ALL, mask, exchange, shards));
         Attended found =
             (table ? files.readTable(out, LAYOUT) : files.readTensors(out, LAYOUT)).get(0);
         found.assertSameBits(one, "%s, %d shards, %s".formatted(what, shards, exchange));
@@ -212,27 +114,23 @@ class ScoreFunctionsTest {
 
   /** The last of 61 queries stands at the last of 173 keys; for dropout it is still at 60. */
   @ParameterizedTest
-  @CsvSource({"ALIBI, ring", "CAUSAL, reduce", "POSITIONS, reduce", "DROPOUT, ring", "ALL, ring"})
-  void biasesFollowTheAlignmentOfTheMask(Functions functions, String exchange) {
+  @ValueSource(strings = {"ring", "reduce"})
+  void biasesFollowTheAlignmentOfTheMask(String exchange) {
     Path out = folder.resolve("cross-out.safetensors");
-    AttentionConfig top = config(functions, "causal", exchange, 3);
-    Map<Key, String> options = new EnumMap<>(Key.class);
-    options.putAll(functions.options);
-    options.put(Key.MASK, "causal");
+    Map<Key, String> options = options(ALL, "causal", exchange);
     options.put(Key.CAUSAL_ALIGNMENT, "bottom-right");
     options.put(Key.BLOCK_TOKENS, "19");
-    options.put(Key.EXCHANGE, exchange);
-    files.attend(
-        folder.resolve("cross.safetensors"), out, true, functions.of(files.config(options)));
+    AttentionConfig config = ALL.config(files.config(options));
+    files.attend(folder.resolve("cross.safetensors"), out, true, config);
     Attended found = files.readTensors(out, LAYOUT).get(0);
     found.assertCloseTo(
-        functions.reference(CROSS, top.mask(), CausalAlignment.BOTTOM_RIGHT),
+        reference(CROSS, config.mask(), CausalAlignment.BOTTOM_RIGHT),
         0,
-        factor(top),
-        functions + ", " + CROSS);
+        ALL.factor(),
+        ALL + ", " + CROSS);
     found.assertSameBits(
-        CROSS.alone(top.mask(), CausalAlignment.BOTTOM_RIGHT, 19, Scores.of(top.scores(), 6)),
-        functions);
+        CROSS.alone(config.mask(), CausalAlignment.BOTTOM_RIGHT, 19, Scores.of(config.scores(), 6)),
+        ALL);
   }
 
   /** Values of 1 and queries of 0: an output is the share of weights kept, over 1 − p. */
@@ -244,7 +142,7 @@ class ScoreFunctionsTest {
     Path in = folder.resolve("shares.safetensors");
     Path out = folder.resolve("shares-out.safetensors");
     files.writeTensors(in, DataType.F32, 4, List.of(sequence, sequence));
-    files.attend(in, out, true, config(Functions.DROPOUT, "full", "ring", 2));
+    files.attend(in, out, true, config(DROPOUT, "full", "ring", 2));
     List<Attended> both = files.readTensors(out, LAYOUT);
     both.get(1).assertSameBits(both.get(0), "the second of a batch");
 
@@ -290,7 +188,7 @@ class ScoreFunctionsTest {
   @CsvSource({"NaN, NaN, ring", "Infinity, Infinity, reduce"})
   void aFunctionThatGivesNoBiasEndsTheRun(float value, String found, String exchange) {
     AttentionConfig config =
-        config(Functions.SINK, "causal", exchange, 3)
+        config(ScoreFunctions.of(ScoreFunction.SINK), "causal", exchange, 3)
             .withBias((head, query, key) -> head == 4 && query == 40 && key == 7 ? value : 0);
     assertThatThrownBy(
             () ->

@@ -8,6 +8,7 @@ import io.sparkattention.driver.AttentionConfig.Key;
 import io.sparkattention.driver.io.DataType;
 import io.sparkattention.driver.io.SafetensorsFile;
 import io.sparkattention.kernels.HeadLayout;
+import io.sparkattention.kernels.ReferenceAttention;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -106,6 +107,47 @@ class ScoresOutputTest {
               .as("[%d, %d], %s", row, j, SEQUENCE)
               .isCloseTo(expected, within(TOLERANCE));
         }
+      }
+    }
+  }
+
+  /** Of probabilities p scores are log p + logSumExp: what adds to them, and all that masks. */
+  @ParameterizedTest
+  @CsvSource({"2, ring", "2, reduce", "3, ring", "3, reduce"})
+  void stagesBehindScoreFunctionsAndMasks(int stage, String exchange) {
+    SupportCell cell =
+        new SupportCell(
+            List.of(MaskKind.NUMBERS, MaskKind.BLOCK_TOP_K),
+            "&",
+            ScoreFunctions.of(
+                ScoreFunction.SOFTCAP,
+                ScoreFunction.ALIBI,
+                ScoreFunction.POSITIONS,
+                ScoreFunction.SINK),
+            SupportCell.GROUPED,
+            DataType.F32,
+            InputShape.MORE_KEYS_AT_THE_END);
+    cell.file().write(in);
+    Map<Key, String> options = cell.options(exchange, 3);
+    options.put(Key.SCORES_OUTPUT, Integer.toString(stage));
+    files.attend(in, out, false, cell.functions().config(files.config(options)));
+    SafetensorsFile file =
+        SafetensorsFile.open(new org.apache.hadoop.fs.Path(out.toString()), new Configuration());
+    float[] found = files.read(file, "qk_matmul_output");
+    ReferenceAttention.Result reference = cell.reference(0);
+    double[] weights = reference.probabilities();
+    assertThat(found).as("%s", cell).hasSameSizeAs(weights);
+    for (int i = 0; i < found.length; i++) {
+      double expected = weights[i];
+      if (stage == 2) {
+        expected = Math.log(expected) + reference.logSumExp()[i / cell.shape().keys()];
+      }
+      if (!(found[i] == expected)) {
+        // Scores of biases reach far beyond 10, the size that the tolerance is meant for.
+        double tolerance = TOLERANCE * Math.max(1, Math.abs(expected) / 10);
+        assertThat((double) found[i])
+            .as("[%d], %s", i, cell)
+            .isCloseTo(expected, within(tolerance));
       }
     }
   }

@@ -136,8 +136,9 @@ final class BlockChoice implements Serializable {
     int[] own = new int[q.tokens()];
     for (int row = 0; row < own.length; row++) {
       long aligned = q.start() + row + offsets[q.sequence()];
-      boolean inside = aligned >= 0 && aligned < keys[q.sequence()];
-      own[row] = inside ? (int) (aligned / topK.blockTokens()) : -1;
+      // Behind the last key too, where that block has keys.
+      long block = Math.floorDiv(aligned, topK.blockTokens());
+      own[row] = block >= 0 && block < blocks(q.sequence()) ? (int) block : -1;
     }
     return gate.choose(kernel, queries.queries(), topK.count(), candidates, own);
   }
