@@ -45,12 +45,16 @@ record KernelTrial(String name, double gflops, double allocated) {
 
   private static final double MOST_ALLOCATED = 40;
 
+  /** One round in so many meets values of other sizes. */
+  private static final int UNEVEN_ROUNDS = 4;
+
   /** Folds until the kernel is compiled well, or for {@value #MOST_SECONDS} seconds of CPU. */
   static KernelTrial run(AttentionKernel kernel) {
     QueryBlock queries = queries(QUERIES);
-    KeyValueBlock keys = keyValues(KEYS);
+    KeyValueBlock keys = keyValues(KEYS, 1);
+    KeyValueBlock uneven = keyValues(KEYS, 0x1p-60f);
     ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
-    double flops = 2.0 * QUERIES * KEYS * (LAYOUT.keyDim() + LAYOUT.valueDim());
+    double flops = 2 * 2.0 * QUERIES * KEYS * (LAYOUT.keyDim() + LAYOUT.valueDim());
     double allocated = Double.POSITIVE_INFINITY;
     double gflops = 0;
     long begin = threads.getCurrentThreadCpuTime();
@@ -58,7 +62,9 @@ record KernelTrial(String name, double gflops, double allocated) {
     for (int round = 1; (end - begin) * 1e-9 < MOST_SECONDS; round++) {
       long bytes = threads.getCurrentThreadAllocatedBytes();
       long start = System.nanoTime();
-      fold(kernel, queries, keys);
+      // A row's second leaf too, and bins that differ: a path that was never taken before would be
+      // compiled anew in the middle of the first run.
+      fold(kernel, queries, keys, round % UNEVEN_ROUNDS == 0 ? uneven : keys);
       gflops = Math.max(gflops, flops / (System.nanoTime() - start));
       bytes = threads.getCurrentThreadAllocatedBytes() - bytes;
       end = threads.getCurrentThreadCpuTime();
@@ -73,7 +79,7 @@ record KernelTrial(String name, double gflops, double allocated) {
   /** Whether two kernels compute the same bits, as all of them shall. */
   static boolean sameBits(AttentionKernel a, AttentionKernel b) {
     QueryBlock queries = queries(FEW_QUERIES);
-    KeyValueBlock keys = keyValues(FEW_KEYS);
+    KeyValueBlock keys = keyValues(FEW_KEYS, 1);
     return Arrays.equals(finish(fold(a, queries, keys)), finish(fold(b, queries, keys)));
   }
 
@@ -81,14 +87,18 @@ record KernelTrial(String name, double gflops, double allocated) {
     return allocated <= MOST_ALLOCATED;
   }
 
+  /** Folds blocks of one length, one after another. */
   private static AttentionState fold(
-      AttentionKernel kernel, QueryBlock queries, KeyValueBlock keys) {
+      AttentionKernel kernel, QueryBlock queries, KeyValueBlock... blocks) {
+    int keys = blocks[0].keys();
     AttentionState state = new AttentionState(1, queries.rows(), LAYOUT.valueDim());
     int[] from = new int[queries.rows()];
     int[] to = new int[queries.rows()];
     // Causal, so that masked strips are compiled too.
-    Arrays.setAll(to, row -> keys.keys() - queries.rows() + row + 1);
-    kernel.fold(queries, keys, VisibleKeys.ofIntervals(from, to), state);
+    Arrays.setAll(to, row -> keys - queries.rows() + row + 1);
+    for (KeyValueBlock block : blocks) {
+      kernel.fold(queries, block, VisibleKeys.ofIntervals(from, to), state);
+    }
     return state;
   }
 
@@ -110,11 +120,16 @@ record KernelTrial(String name, double gflops, double allocated) {
     return packer.pack();
   }
 
-  private static KeyValueBlock keyValues(int rows) {
+  /**
+   * @param small factor of the second value column; the first is zero where it is not 1
+   */
+  private static KeyValueBlock keyValues(int rows, float small) {
     float[] keys = values(rows, LAYOUT.keyDim(), SEED + 1);
     float[] values = values(rows, LAYOUT.valueDim(), SEED + 2);
     KeyValueBlock.Packer packer = new KeyValueBlock.Packer(LAYOUT, rows);
     for (int row = 0; row < rows; row++) {
+      values[row * LAYOUT.valueDim()] *= small == 1 ? 1 : 0;
+      values[row * LAYOUT.valueDim() + 1] *= small;
       packer.putKey(0, row, keys, row * LAYOUT.keyDim());
       packer.putValue(0, row, values, row * LAYOUT.valueDim());
     }
