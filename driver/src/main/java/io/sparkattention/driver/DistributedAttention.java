@@ -9,6 +9,7 @@ import io.sparkattention.driver.exchange.ReduceExchange;
 import io.sparkattention.driver.exchange.RingExchange;
 import io.sparkattention.driver.exchange.ScoreBlock;
 import io.sparkattention.kernels.AttentionKernels;
+import io.sparkattention.partitioning.ClusterFacts;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -59,10 +60,12 @@ public final class DistributedAttention {
 
   /** The plan of a run, without running it. */
   public AttentionPlan plan(AttentionInput input, AttentionConfig config) {
-    Workload workload =
-        new Workload(
-            input.layout(), input.keyValueType(), input.sequences(), input.pairMask(), config);
-    return new AttentionPlan(workload, config, cluster.facts(config.facts()));
+    return new AttentionPlan(Workload.of(input, config), config, facts(config));
+  }
+
+  /** What is known of the cluster: what Spark says now, and for the rest the configuration. */
+  public ClusterFacts facts(AttentionConfig config) {
+    return cluster.facts(config.facts());
   }
 
   /**
