@@ -129,7 +129,7 @@ public final class DistributedAttention {
   }
 
   /** Tasks that the cluster runs at once. */
-  private int slots() {
+  public int slots() {
     return Math.max(1, context.defaultParallelism() / taskCpus());
   }
 
