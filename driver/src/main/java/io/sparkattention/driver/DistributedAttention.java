@@ -129,7 +129,7 @@ public final class DistributedAttention {
   }
 
   /** Tasks that the cluster runs at once. */
-  public int slots() {
+  private int slots() {
     return Math.max(1, context.defaultParallelism() / taskCpus());
   }
 
