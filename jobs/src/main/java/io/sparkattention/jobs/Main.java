@@ -30,7 +30,6 @@ public final class Main {
   /** Commands of the contract that are still to be built. */
   private static final List<String> NOT_SUPPORTED_YET =
       List.of(
-          "scale",
           "encode",
           "generate",
           "translate",
@@ -81,7 +80,8 @@ public final class Main {
         new PlanCommand(),
         new CalibrateCommand(),
         new ProjectCommand(),
-        new DemoCommand());
+        new DemoCommand(),
+        new ScaleCommand());
   }
 
   /** Runs the command that the arguments name and returns the exit status; never throws. */

@@ -46,6 +46,8 @@ final class PairFold implements Serializable {
   private final String kernelName;
   private transient AttentionKernel kernel;
   private transient long countedPairs;
+  private transient long computeNanos;
+  private transient long finishNanos;
 
   private PairFold(AttentionPlan plan, BlockChoice choice) {
     this.choice = choice;
@@ -77,6 +79,11 @@ final class PairFold implements Serializable {
     return countedPairs;
   }
 
+  /** What of this task's time went into {@link #fold} and {@link #finish}. */
+  TimeSplit times() {
+    return new TimeSplit(computeNanos, 0, 0, finishNanos);
+  }
+
   /** The state of queries that have seen no key. */
   AttentionState emptyState(Block queries) {
     return new AttentionState(layout.numHeads(), queries.tokens(), layout.valueDim());
@@ -94,6 +101,7 @@ final class PairFold implements Serializable {
    *     and position
    */
   void fold(PlacedQueries queries, PlacedKeyValues keys, AttentionState state) {
+    long start = System.nanoTime();
     try {
       Optional<View> view = view(queries, keys.block());
       if (view.isEmpty()) {
@@ -109,12 +117,17 @@ final class PairFold implements Serializable {
               TaskContext.get().cpus());
     } catch (InvalidElementException e) {
       throw invalid(e, queries.block());
+    } finally {
+      computeNanos += System.nanoTime() - start;
     }
   }
 
   /** The rows of queries that have seen all their keys. */
   AttentionRows finish(Block queries, AttentionState state) {
-    return AttentionRows.finish(queries, state, scores);
+    long start = System.nanoTime();
+    AttentionRows rows = AttentionRows.finish(queries, state, scores);
+    finishNanos += System.nanoTime() - start;
+    return rows;
   }
 
   /**

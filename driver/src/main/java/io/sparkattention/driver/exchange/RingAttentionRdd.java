@@ -96,6 +96,7 @@ final class RingAttentionRdd extends RDD<AttentionRows> {
 
     List<AttentionRows> rows = new ArrayList<>();
     long bytesMoved;
+    TimeSplit transfer;
     try (RunPrefetcher prefetcher = new RunPrefetcher(keyValues, rank.visits, context)) {
       for (int visit = 0; prefetcher.hasNext(); visit++) {
         prefetcher.next().forEach(own::fold);
@@ -103,10 +104,11 @@ final class RingAttentionRdd extends RDD<AttentionRows> {
         rows.addAll(own.finish(block -> rank.lastVisits.get(block) <= visited));
       }
       bytesMoved = prefetcher.bytesMoved();
+      transfer = prefetcher.times();
     }
     own.addUnseen();
     rows.addAll(own.finish(block -> true));
-    meter.add(start, bytesMoved, fold.countedPairs());
+    meter.add(start, bytesMoved, fold.countedPairs(), fold.times().plus(transfer));
     return CollectionConverters.asScala(rows.iterator());
   }
 
