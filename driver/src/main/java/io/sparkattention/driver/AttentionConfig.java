@@ -20,10 +20,12 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.OptionalInt;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.function.Function;
 import org.apache.commons.text.similarity.LevenshteinDistance;
 import org.apache.spark.SparkConf;
+import org.apache.spark.network.util.JavaUtils;
 import scala.Tuple2;
 
 /**
@@ -67,6 +69,8 @@ public final class AttentionConfig implements Serializable {
     BLOCK_TOKENS("blockTokens", "a whole number from 1 to " + MAX_BLOCK_TOKENS),
     /** Number of shards; the cluster's task slots where it is absent. */
     SHARDS("shards", "a whole number from 1 to " + MAX_SHARDS),
+    /** Bytes that a task may hold; what executors have beside their storage where it is absent. */
+    MAX_MEMORY("maxMemory", "a size such as 512m, 4g or a number of bytes, at least 1m"),
     /** Query heads, where the shape of the input does not say. */
     NUM_HEADS("numHeads", "a whole number from 1 to " + MAX_HEADS),
     /** Key/value heads, likewise; as many as query heads where it is absent. */
@@ -105,7 +109,7 @@ public final class AttentionConfig implements Serializable {
     HEADS,
     BROADCAST;
 
-    private static final Set<ExchangeKind> NOT_SUPPORTED_YET = Set.of(BARRIER, HEADS, BROADCAST);
+    private static final Set<ExchangeKind> NOT_SUPPORTED_YET = Set.of(BARRIER, BROADCAST);
 
     private static ExchangeKind parse(String text) {
       ExchangeKind kind =
@@ -130,6 +134,7 @@ public final class AttentionConfig implements Serializable {
   private static final int MAX_BLOCK_TOKENS = 65_536;
   private static final int MAX_SHARDS = 100_000;
   private static final int MAX_HEADS = 65_536;
+  private static final long MIN_MEMORY = 1L << 20;
 
   /** Scaled queries stay float32 for every query below 1e8. */
   private static final double MAX_SCALE = 1e30;
@@ -142,6 +147,7 @@ public final class AttentionConfig implements Serializable {
   private final BlockAssignment assignment;
   private final int blockTokens;
   private final Integer shards;
+  private final Long maxMemory;
   private final Integer numHeads;
   private final Integer numKeyValueHeads;
   private final ElementType keyValueType;
@@ -158,6 +164,7 @@ public final class AttentionConfig implements Serializable {
     this.assignment = s.get(Key.ASSIGNMENT, BlockAssignment::parse, null);
     this.blockTokens = s.get(Key.BLOCK_TOKENS, upTo(MAX_BLOCK_TOKENS), DEFAULT_BLOCK_TOKENS);
     this.shards = s.get(Key.SHARDS, upTo(MAX_SHARDS), null);
+    this.maxMemory = s.get(Key.MAX_MEMORY, AttentionConfig::parseMemory, null);
     this.numHeads = s.get(Key.NUM_HEADS, upTo(MAX_HEADS), null);
     this.numKeyValueHeads = s.get(Key.NUM_KV_HEADS, upTo(MAX_HEADS), null);
     this.keyValueType = s.get(Key.KEY_VALUE_TYPE, AttentionConfig::parseElementType, null);
@@ -174,6 +181,7 @@ public final class AttentionConfig implements Serializable {
     this.assignment = other.assignment;
     this.blockTokens = other.blockTokens;
     this.shards = other.shards;
+    this.maxMemory = other.maxMemory;
     this.numHeads = other.numHeads;
     this.numKeyValueHeads = other.numKeyValueHeads;
     this.keyValueType = other.keyValueType;
@@ -281,6 +289,15 @@ public final class AttentionConfig implements Serializable {
     return value;
   }
 
+  /** A size as Spark writes it; without a unit it is in bytes. */
+  private static Long parseMemory(String text) {
+    long bytes = JavaUtils.byteStringAsBytes(text);
+    if (bytes < MIN_MEMORY) {
+      throw new IllegalArgumentException("Out of range: " + bytes);
+    }
+    return bytes;
+  }
+
   /** Null: auto. */
   private static ElementType parseElementType(String text) {
     if (text.equals("auto")) {
@@ -348,6 +365,11 @@ public final class AttentionConfig implements Serializable {
   /** Absent: the cluster's task slots. */
   public OptionalInt shards() {
     return optional(shards);
+  }
+
+  /** Bytes that a task may hold; absent: what executors have beside what they store. */
+  public OptionalLong maxMemory() {
+    return maxMemory == null ? OptionalLong.empty() : OptionalLong.of(maxMemory);
   }
 
   /** Absent: the input's shape says. */

@@ -23,13 +23,12 @@ import java.util.Optional;
 public final class AttentionPlan {
   private final Workload workload;
   private final Placement placement;
+  private final MemoryLimit memory;
   private final String exchangeReason;
 
   /**
-   * Plans a run.
+   * Plans a run where memory does not matter.
    *
-   * @param inputType the narrowest type that holds the input's keys and values without loss
-   * @param pairMask composed with the configuration's mask; not counted in the work
    * @param slots tasks that the cluster runs at once
    * @throws InvalidInputException if the workload cannot be computed; see {@link Workload}
    */
@@ -40,8 +39,22 @@ public final class AttentionPlan {
       Optional<PairMask> pairMask,
       AttentionConfig config,
       int slots) {
-    this.workload = new Workload(layout, inputType, sequences, pairMask, config);
-    int shards = config.shards().orElse(slots);
+    this(
+        new Workload(layout, inputType, sequences, pairMask, config),
+        config,
+        ExecutorMemory.unlimited(slots));
+  }
+
+  /**
+   * Plans a run.
+   *
+   * @param executors what the cluster has
+   * @throws InvalidInputException if a task would need more memory than it may
+   */
+  public AttentionPlan(Workload workload, AttentionConfig config, ExecutorMemory executors) {
+    this.workload = workload;
+    int shards = config.shards().orElse(executors.slots());
+    this.memory = new MemoryLimit(workload, config, executors);
     double ringBytes = ringBytes(shards);
     double reduceBytes = reduceBytes(shards);
     ExchangeKind exchange = config.exchange();
@@ -54,8 +67,9 @@ public final class AttentionPlan {
       exchange = ExchangeKind.RING;
       this.exchangeReason = reason(ringBytes, ExchangeKind.REDUCE, reduceBytes);
     }
-    this.placement =
-        new Placement(workload, exchange, config.assignment().orElse(defaultAssignment()), shards);
+    BlockAssignment assignment = config.assignment().orElse(defaultAssignment());
+    this.placement = new Placement(workload, exchange, assignment, shards, memory.taskBytes());
+    memory.check(placement);
   }
 
   private static String reason(double bytes, ExchangeKind rejected, double rejectedBytes) {
@@ -63,7 +77,7 @@ public final class AttentionPlan {
         .formatted(megabytes(bytes), rejected, megabytes(rejectedBytes));
   }
 
-  private static String megabytes(double bytes) {
+  static String megabytes(double bytes) {
     return String.format(Locale.ROOT, "%.1f MB", bytes / 1e6);
   }
 
@@ -140,6 +154,21 @@ public final class AttentionPlan {
   /** [queryBlocks]: the rank that owns each; not a copy. */
   public int[] queryRanks() {
     return placement.queryRanks();
+  }
+
+  /** [queryBlocks]: the partition of the queries' RDD that holds each. */
+  public int[] queryPartitions() {
+    return placement.queryPartitions();
+  }
+
+  /** Partitions of the queries' RDD: one for each turn of each rank. */
+  public int queryPartitionCount() {
+    return placement.queryPartitionCount();
+  }
+
+  /** Whether executors can store what the run stores without their disks. */
+  public boolean storedInMemory() {
+    return memory.storedInMemory();
   }
 
   /** The partitions of the key/value RDD: consecutive key blocks of one shard. */
@@ -239,6 +268,7 @@ public final class AttentionPlan {
         block pairs  %,d full, %,d partial, %,d empty
         exchange     %s (%s)
         shards       %d, %s, skew %.3f, %d fetch units of up to %s
+        memory       %s
         """,
         sequences().size(),
         workload.queryTokens(),
@@ -267,6 +297,7 @@ public final class AttentionPlan {
         assignment(),
         skewMaxOverMean(),
         keyRuns().size(),
-        megabytes(Placement.maxRunTokens(workload) * workload.keyValueBytesPerToken()));
+        megabytes(Placement.maxRunTokens(workload) * workload.keyValueBytesPerToken()),
+        memory.summary(placement));
   }
 }

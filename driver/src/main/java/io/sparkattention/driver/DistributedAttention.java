@@ -3,6 +3,7 @@ package io.sparkattention.driver;
 import io.sparkattention.driver.exchange.AttentionMeter;
 import io.sparkattention.driver.exchange.AttentionRows;
 import io.sparkattention.driver.exchange.Exchange;
+import io.sparkattention.driver.exchange.HeadsExchange;
 import io.sparkattention.driver.exchange.PlacedKeyValues;
 import io.sparkattention.driver.exchange.PlacedQueries;
 import io.sparkattention.driver.exchange.ReduceExchange;
@@ -57,8 +58,10 @@ public final class DistributedAttention {
 
   /** The plan of a run, without running it. */
   public AttentionPlan plan(AttentionInput input, AttentionConfig config) {
-    return new AttentionPlan(
-        input.layout(), input.keyValueType(), input.sequences(), input.pairMask(), config, slots());
+    Workload workload =
+        new Workload(
+            input.layout(), input.keyValueType(), input.sequences(), input.pairMask(), config);
+    return new AttentionPlan(workload, config, ExecutorMemory.of(context, slots()));
   }
 
   /**
@@ -94,7 +97,7 @@ public final class DistributedAttention {
       Optional<JavaRDD<ScoreBlock>> scores =
           plan.scoresOutput().map(stage -> ScoreBlock.of(plan, stage, queries, keyValues, rows));
       output.write(plan, rows, scores);
-      int cores = Math.min(plan.shards(), slots()) * taskCpus();
+      int cores = Math.min(plan.placement().tasks(), slots()) * taskCpus();
       return AttentionReport.of(plan, reading, cores, peak, kernels(plan));
     } finally {
       kept.forEach(rdd -> rdd.unpersist(false));
@@ -124,6 +127,7 @@ public final class DistributedAttention {
     return switch (plan.exchange()) {
       case RING -> new RingExchange();
       case REDUCE -> new ReduceExchange();
+      case HEADS -> new HeadsExchange();
       default -> throw new IllegalArgumentException("Not an exchange: " + plan.exchange());
     };
   }

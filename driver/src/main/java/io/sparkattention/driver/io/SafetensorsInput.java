@@ -10,6 +10,7 @@ import io.sparkattention.driver.exchange.PlacedKeyValues;
 import io.sparkattention.driver.exchange.PlacedQueries;
 import io.sparkattention.kernels.ElementType;
 import io.sparkattention.kernels.HeadLayout;
+import io.sparkattention.kernels.HeadSlice;
 import io.sparkattention.partitioning.Block;
 import java.util.ArrayList;
 import java.util.List;
@@ -141,10 +142,12 @@ public final class SafetensorsInput implements AttentionInput {
   }
 
   private void checkMask(int blockTokens) {
-    if (mask != null && mask.pairBytes(blockTokens) > MAX_MASK_BYTES) {
+    HeadSlice heads = HeadSlice.whole(layout);
+    if (mask != null && mask.pairBytes(blockTokens, heads) > MAX_MASK_BYTES) {
       throw new InvalidInputException(
           "Cannot hold %.1f GiB of 'attn_mask' in '%s' for two blocks of %d tokens: expected at most 1; lower --block-tokens"
-              .formatted(mask.pairBytes(blockTokens) / (1L << 30), file.name(), blockTokens));
+              .formatted(
+                  mask.pairBytes(blockTokens, heads) / (1L << 30), file.name(), blockTokens));
     }
   }
 
@@ -221,15 +224,16 @@ public final class SafetensorsInput implements AttentionInput {
 
   @Override
   public JavaRDD<PlacedQueries> queries(AttentionPlan plan) {
-    List<ArrayList<Block>> ranks = new ArrayList<>();
-    IntStream.range(0, plan.shards()).forEach(rank -> ranks.add(new ArrayList<>()));
-    for (int i = 0; i < plan.queryBlocks().size(); i++) {
-      ranks.get(plan.queryRanks()[i]).add(plan.queryBlocks().get(i));
+    List<ArrayList<Block>> partitions = new ArrayList<>();
+    int[] ofBlocks = plan.queryPartitions();
+    IntStream.range(0, plan.queryPartitionCount()).forEach(p -> partitions.add(new ArrayList<>()));
+    for (int i = 0; i < ofBlocks.length; i++) {
+      partitions.get(ofBlocks[i]).add(plan.queryBlocks().get(i));
     }
     BlockReader blocks = reader;
     HeadTensor tensor = query;
     double scale = plan.scale();
-    return blocks(ranks, block -> blocks.queries(block, tensor, scale));
+    return blocks(partitions, block -> blocks.queries(block, tensor, scale));
   }
 
   @Override
