@@ -3,6 +3,7 @@ package io.sparkattention.driver;
 import io.sparkattention.driver.exchange.AttentionMeter;
 import io.sparkattention.driver.exchange.AttentionRows;
 import io.sparkattention.driver.exchange.Exchange;
+import io.sparkattention.driver.exchange.HeadsExchange;
 import io.sparkattention.driver.exchange.PlacedKeyValues;
 import io.sparkattention.driver.exchange.PlacedQueries;
 import io.sparkattention.driver.exchange.ReduceExchange;
@@ -101,7 +102,7 @@ public final class DistributedAttention {
       Optional<JavaRDD<ScoreBlock>> scores =
           plan.scoresOutput().map(stage -> ScoreBlock.of(plan, stage, queries, keyValues, rows));
       output.write(plan, rows, scores);
-      int cores = Math.min(plan.shards(), cluster.slots()) * cluster.taskCpus();
+      int cores = Math.min(plan.placement().tasks(), cluster.slots()) * cluster.taskCpus();
       return AttentionReport.of(plan, reading, cores, peak, kernels(plan));
     } finally {
       kept.forEach(rdd -> rdd.unpersist(false));
@@ -131,6 +132,7 @@ public final class DistributedAttention {
     return switch (plan.exchange()) {
       case RING -> new RingExchange();
       case REDUCE -> new ReduceExchange();
+      case HEADS -> new HeadsExchange();
       default -> throw new IllegalArgumentException("Not an exchange: " + plan.exchange());
     };
   }

@@ -100,6 +100,15 @@ final class AttentionOptions {
   private String shards;
 
   @Option(
+      names = "--max-memory",
+      paramLabel = "SIZE",
+      description = {
+        "What a task may hold, such as 512m or 4g",
+        "(default: the executors' memory beside their storage)."
+      })
+  private String maxMemory;
+
+  @Option(
       names = "--key-value-type",
       description =
           "auto, f32, bf16 or f16: how keys and values are held (default: auto, without loss).")
@@ -142,6 +151,7 @@ final class AttentionOptions {
     put(options, Key.BLOCK_TOKENS, blockTokens);
     put(options, Key.SHARDS, shards);
     put(options, Key.FACTS, facts);
+    put(options, Key.MAX_MEMORY, maxMemory);
     put(options, Key.KEY_VALUE_TYPE, keyValueType);
     put(options, Key.KERNEL, kernel);
     put(options, Key.SCORES_OUTPUT, scoresOutput);

@@ -16,15 +16,16 @@ import org.apache.spark.api.java.function.Function;
 final class OwnedBlocks {
   private OwnedBlocks() {}
 
-  /** Partition r is what {@code read} makes of the query blocks of rank r. */
+  /** Partition p is what {@code read} makes of the query blocks of turn and rank p. */
   static JavaRDD<PlacedQueries> queries(
       JavaSparkContext context, AttentionPlan plan, Function<Block, PlacedQueries> read) {
-    List<List<Block>> ranks = new ArrayList<>();
-    IntStream.range(0, plan.shards()).forEach(rank -> ranks.add(new ArrayList<>()));
-    for (int i = 0; i < plan.queryBlocks().size(); i++) {
-      ranks.get(plan.queryRanks()[i]).add(plan.queryBlocks().get(i));
+    List<List<Block>> partitions = new ArrayList<>();
+    int[] ofBlocks = plan.queryPartitions();
+    IntStream.range(0, plan.queryPartitionCount()).forEach(p -> partitions.add(new ArrayList<>()));
+    for (int i = 0; i < ofBlocks.length; i++) {
+      partitions.get(ofBlocks[i]).add(plan.queryBlocks().get(i));
     }
-    return of(context, ranks, read);
+    return of(context, partitions, read);
   }
 
   /** Partition i is what {@code read} makes of the key blocks of run i. */

@@ -10,6 +10,7 @@ import io.sparkattention.driver.exchange.PlacedKeyValues;
 import io.sparkattention.driver.exchange.PlacedQueries;
 import io.sparkattention.kernels.ElementType;
 import io.sparkattention.kernels.HeadLayout;
+import io.sparkattention.kernels.HeadSlice;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -138,10 +139,12 @@ public final class SafetensorsInput implements AttentionInput {
   }
 
   private void checkMask(int blockTokens) {
-    if (mask != null && mask.pairBytes(blockTokens) > MAX_MASK_BYTES) {
+    HeadSlice heads = HeadSlice.whole(layout);
+    if (mask != null && mask.pairBytes(blockTokens, heads) > MAX_MASK_BYTES) {
       throw new InvalidInputException(
           "Cannot hold %.1f GiB of 'attn_mask' in '%s' for two blocks of %d tokens: expected at most 1; lower --block-tokens"
-              .formatted(mask.pairBytes(blockTokens) / (1L << 30), file.name(), blockTokens));
+              .formatted(
+                  mask.pairBytes(blockTokens, heads) / (1L << 30), file.name(), blockTokens));
     }
   }
 
