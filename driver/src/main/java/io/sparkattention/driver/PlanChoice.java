@@ -19,14 +19,14 @@ public final class PlanChoice {
   private final Placement placement;
   private final boolean askedFor;
   private final List<Candidate> candidates;
+  private final int slots;
 
   /**
    * @param placement of the chosen one
    * @param askedFor whether the exchange was not the planner's to choose
    * @param candidates the chosen among them
    */
-  PlanChoice(
-      Candidate chosen, Placement placement, boolean askedFor, List<Candidate> candidates) {
+  PlanChoice(Candidate chosen, Placement placement, boolean askedFor, List<Candidate> candidates) {
     this.chosen = chosen;
     this.placement = placement;
     this.askedFor = askedFor;
@@ -167,8 +167,12 @@ public final class PlanChoice {
     if (most == overhead) {
       return "starts more stages and tasks";
     }
-    return cost.skew() > other.skew() * 1.02
+    int busy = Math.min(cost.tasks(), slots);
+    if (busy < Math.min(other.tasks(), slots)) {
+      return "keeps %,d of %,d slots busy".formatted(busy, slots);
+    }
+    return cost.skew() > other.skew()
         ? "waits for the rank with most work"
-        : "computes on fewer slots or with more merges";
+        : "computes and merges more";
   }
 }

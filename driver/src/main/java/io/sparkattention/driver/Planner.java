@@ -60,14 +60,13 @@ final class Planner {
     this.keyWork = workload.keyWork();
     this.model =
         new CostModel(
-            facts,
-            workload.headSizes(),
-            workload.queryTokens(),
-            workload.keyTokens(),
+                facts,
+                workload.headSizes(),
+                workload.queryTokens(),
+                workload.keyTokens(),
                 Placement.maxRunTokens(workload))
             .limitedTo(
-                taskBytes,
-                workload.queryBlocks().stream().mapToInt(Block::tokens).max().orElse(0));
+                taskBytes, workload.queryBlocks().stream().mapToInt(Block::tokens).max().orElse(0));
   }
 
   /**
@@ -92,15 +91,14 @@ final class Planner {
     boolean asked = config.exchange() != ExchangeKind.AUTO;
     Candidate chosen = fastest();
     Placement placement =
-        new Placement(
-            workload, chosen.exchange(), chosen.assignment(), chosen.shards(), taskBytes);
+        new Placement(workload, chosen.exchange(), chosen.assignment(), chosen.shards(), taskBytes);
     if (!asked && placement.taskBytes() > taskBytes) {
       candidates.replaceAll(
           candidate ->
               candidate == chosen ? chosen.refused(tooLarge(placement.taskBytes())) : candidate);
       return place();
     }
-    return new PlanChoice(chosen, placement, asked, candidates);
+    return new PlanChoice(chosen, placement, asked, candidates, facts.slots());
   }
 
   private Candidate fastest() {
@@ -211,7 +209,9 @@ final class Planner {
       return Optional.of(
           "needs %,d slots at once, the cluster has %,d".formatted(shards, facts.slots()));
     }
-    return cost.taskBytes() > taskBytes ? Optional.of(tooLarge(cost.taskBytes())) : Optional.empty();
+    return cost.taskBytes() > taskBytes
+        ? Optional.of(tooLarge(cost.taskBytes()))
+        : Optional.empty();
   }
 
   private String tooLarge(double bytes) {

@@ -23,10 +23,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 class PlannerTest {
   private static final HeadLayout LAYOUT = new HeadLayout(32, 8, 128, 128);
   private static final ClusterFacts LARGE =
-      ClusterFacts.defaults()
-          .with(Fact.EXECUTORS, 64)
-          .with(Fact.CORES, 4)
-          .with(Fact.MEMORY, 16);
+      ClusterFacts.defaults().with(Fact.EXECUTORS, 64).with(Fact.CORES, 4).with(Fact.MEMORY, 16);
 
   private static AttentionPlan plan(
       Map<Key, String> options, ClusterFacts facts, long queries, long keys) {
@@ -141,8 +138,7 @@ class PlannerTest {
                 AttentionConfig.resolve(
                     Map.of(Key.FACTS, "f.properties"), new SparkConf(false), name -> text))
         .isInstanceOf(InvalidInputException.class)
-        .hasMessage(
-            "Invalid facts file 'f.properties': " + reason + "; write it with calibrate");
+        .hasMessage("Invalid facts file 'f.properties': " + reason + "; write it with calibrate");
   }
 
   @Test

@@ -89,8 +89,7 @@ final class AttentionOptions {
 
   @Option(
       names = "--assignment",
-      description =
-          "contiguous, zigzag, striped or balanced (default: the planner chooses).")
+      description = "contiguous, zigzag, striped or balanced (default: the planner chooses).")
   private String assignment;
 
   @Option(names = "--block-tokens", description = "Tokens of a block (default: 2048).")
@@ -129,7 +128,8 @@ final class AttentionOptions {
   @Option(
       names = "--facts",
       paramLabel = "FILE",
-      description = "What is known of the cluster, as calibrate wrote it (default: typical values).")
+      description =
+          "What is known of the cluster, as calibrate wrote it (default: typical values).")
   private String facts;
 
   /** What was given, by key. */

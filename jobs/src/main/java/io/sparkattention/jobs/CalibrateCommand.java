@@ -32,9 +32,20 @@ final class CalibrateCommand implements Callable<Integer> {
   @Option(names = "--overwrite", description = "Replace an existing output.")
   private boolean overwrite;
 
+  @Option(
+      names = "--seconds",
+      defaultValue = "1",
+      description = "For each shape of the kernel, 0.01 to 60 (default: ${DEFAULT-VALUE}).")
+  private double seconds;
+
   @Override
   public Integer call() throws IOException {
     AttendCommand.requirePath("--output", output);
+    // Not the opposite comparison: NaN is refused too.
+    if (!(seconds >= 0.01 && seconds <= 60)) {
+      throw new InvalidInputException(
+          "Invalid --seconds: found '%s', expected a number from 0.01 to 60".formatted(seconds));
+    }
     SparkSession spark = Sessions.open("calibrate");
     Path file = new Path(output);
     FileSystem files = OutputPath.fileSystem(file, spark.sparkContext().hadoopConfiguration());
@@ -43,7 +54,7 @@ final class CalibrateCommand implements Callable<Integer> {
           "Cannot write --output '%s': it exists; give --overwrite or another file"
               .formatted(output));
     }
-    ClusterFacts facts = new Calibration(spark).measure();
+    ClusterFacts facts = new Calibration(spark, seconds).measure();
     try (OutputStream out = files.create(file, overwrite)) {
       out.write(facts.toString().getBytes(StandardCharsets.UTF_8));
     }

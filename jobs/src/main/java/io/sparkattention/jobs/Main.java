@@ -29,13 +29,7 @@ import picocli.CommandLine.ScopeType;
 public final class Main {
   /** Commands of the contract that are still to be built. */
   private static final List<String> NOT_SUPPORTED_YET =
-      List.of(
-          "encode",
-          "generate",
-          "translate",
-          "links",
-          "rank",
-          "import-model");
+      List.of("encode", "generate", "translate", "links", "rank", "import-model");
 
   @Option(
       names = "--verbose",

@@ -113,9 +113,7 @@ final class PlanCommand implements Callable<Integer> {
             ? SafetensorsInput.open(spark, input, config)
             : ParquetInput.open(spark, input, config);
     return new AttentionPlan(
-        Workload.of(from, config),
-        config,
-        cluster(new DistributedAttention(spark).facts(config)));
+        Workload.of(from, config), config, cluster(new DistributedAttention(spark).facts(config)));
   }
 
   private static void refuse(String option, Object value) {

@@ -11,6 +11,7 @@ package io.sparkattention.partitioning;
  * @param bytesMoved between executors
  * @param taskBytes memory of the largest task
  * @param skew largest work of a rank over the mean
+ * @param tasks that compute attention
  */
 public record Cost(
     double prepareSeconds,
@@ -19,7 +20,8 @@ public record Cost(
     double overheadSeconds,
     double bytesMoved,
     double taskBytes,
-    double skew) {
+    double skew,
+    int tasks) {
 
   /** From the first attention task's start to the last one's end, as a report counts. */
   public double attentionSeconds() {
@@ -40,6 +42,7 @@ public record Cost(
         overheadSeconds + overhead,
         bytesMoved + bytes,
         taskBytes,
-        skew);
+        skew,
+        tasks);
   }
 }

@@ -177,8 +177,7 @@ public final class CostModel {
       double read = visits[rank].tokens() * heads.keyValueBytesPerToken();
       double fetch = fetchSeconds(read, visits[rank].runs(), tasksAtOnce(tasks.length));
       double fold = foldSeconds(work[rank]) / turns;
-      TaskTime one =
-          new TaskTime(fold, exposed(fetch, fold, visits[rank].runs()), taskSeconds());
+      TaskTime one = new TaskTime(fold, exposed(fetch, fold, visits[rank].runs()), taskSeconds());
       for (int turn = 0; turn < turns; turn++) {
         tasks[turn * work.length + rank] = one;
       }
@@ -200,7 +199,8 @@ public final class CostModel {
     double rows = Arrays.stream(work).mapToDouble(RankWork::rows).max().orElse(0);
     double atOnce = Math.max(leastRows, (limit - standing) / perRow);
     int turns = (int) Math.max(1, Math.ceil(rows / atOnce));
-    return new TaskMemory(standing + Math.min(rows, Math.max(leastRows, rows / turns)) * perRow, turns);
+    return new TaskMemory(
+        standing + Math.min(rows, Math.max(leastRows, rows / turns)) * perRow, turns);
   }
 
   /** Nothing hides the first fetch; the others hide behind the folds of all runs but the last. */
@@ -235,8 +235,7 @@ public final class CostModel {
       tasks[i] = new TaskTime(fold, 0, taskSeconds());
     }
     double perTask = memory.bytes + bytes / facts.slotsPerExecutor();
-    return cost(tasks, work, broadcastBytes(bytes), perTask)
-        .plus(broadcastSeconds(bytes), 0, 0, 0);
+    return cost(tasks, work, broadcastBytes(bytes), perTask).plus(broadcastSeconds(bytes), 0, 0, 0);
   }
 
   /**
@@ -318,6 +317,7 @@ public final class CostModel {
         last.overhead(),
         bytes,
         taskBytes,
-        mean == 0 ? 1 : max / mean);
+        mean == 0 ? 1 : max / mean,
+        tasks.length);
   }
 }

@@ -66,8 +66,7 @@ final class BlockTimes implements AutoCloseable {
     return context
         .parallelize(tasks, slots)
         .map(task -> read(id, count, here))
-        .reduce(
-            (a, b) -> new double[] {a[0] + b[0], a[1] + b[1], a[2] + b[2]});
+        .reduce((a, b) -> new double[] {a[0] + b[0], a[1] + b[1], a[2] + b[2]});
   }
 
   private static double[] read(int rdd, int count, boolean here) {

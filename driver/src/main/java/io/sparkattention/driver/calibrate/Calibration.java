@@ -45,8 +45,13 @@ public final class Calibration {
   private final JavaSparkContext context;
   private final ClusterFacts cluster;
   private final int slots;
+  private final double seconds;
 
-  public Calibration(SparkSession spark) {
+  /**
+   * @param seconds that each shape of the kernel is measured: 1 where the machine is quiet
+   */
+  public Calibration(SparkSession spark, double seconds) {
+    this.seconds = seconds;
     this.context = JavaSparkContext.fromSparkContext(spark.sparkContext());
     AttentionConfig config = AttentionConfig.resolve(Map.of(), context.getConf());
     this.cluster = new DistributedAttention(spark).facts(config);
@@ -72,10 +77,11 @@ public final class Calibration {
   private ClusterFacts kernel(ClusterFacts facts) {
     context.setJobDescription("calibrate: kernel");
     int threads = (int) facts.get(Fact.TASK_CPUS);
+    double perShape = seconds;
     double[] sum =
         context
             .parallelize(numbers(slots), slots)
-            .map(slot -> KernelTimes.measure(threads))
+            .map(slot -> KernelTimes.measure(threads, perShape))
             .reduce(Calibration::plus);
     double[] mean = Arrays.stream(sum).map(seconds -> seconds / slots).toArray();
     double peak =
@@ -108,9 +114,7 @@ public final class Calibration {
                     .mapToPair(i -> new Tuple2<>(i, i))
                     .reduceByKey(Integer::sum, slots)
                     .foreachPartition(partition -> partition.forEachRemaining(pair -> {})));
-    return facts
-        .with(Fact.TASK, task * 1e3)
-        .with(Fact.STAGE, Math.max(0, two - few - task) * 1e3);
+    return facts.with(Fact.TASK, task * 1e3).with(Fact.STAGE, Math.max(0, two - few - task) * 1e3);
   }
 
   private void empty(int tasks) {
@@ -172,8 +176,7 @@ public final class Calibration {
       double[] read = blocks.read(true);
       return read[2] == 0
           ? facts
-          : facts.with(
-              Fact.STORAGE, read[1] / read[0] * facts.slotsPerExecutor() * 1e-9);
+          : facts.with(Fact.STORAGE, read[1] / read[0] * facts.slotsPerExecutor() * 1e-9);
     }
   }
 

@@ -25,8 +25,7 @@ final class KernelTimes {
   private static final int WINDOW = 128;
   private static final int STREAMED_BLOCKS = 4;
   private static final int FEW_KEYS = 64;
-  private static final double WARM_UP_SECONDS = 0.3;
-  private static final double SECONDS = 1.0;
+  private static final double WARM_UP_SHARE = 0.3;
   private static final int LEAST_ROUNDS = 3;
   private static final long SEED = 1;
 
@@ -43,18 +42,21 @@ final class KernelTimes {
 
   private final AttentionKernel kernel = AttentionKernels.auto().kernel();
   private final int threads;
+  private final double seconds;
 
-  private KernelTimes(int threads) {
+  private KernelTimes(int threads, double seconds) {
     this.threads = threads;
+    this.seconds = seconds;
   }
 
   /**
    * Seconds of a fold of each shape; for {@link #facts} their means over the slots.
    *
    * @param threads of the task
+   * @param perShape seconds that each is measured, after three tenths as many to warm up
    */
-  static double[] measure(int threads) {
-    KernelTimes times = new KernelTimes(threads);
+  static double[] measure(int threads, double perShape) {
+    KernelTimes times = new KernelTimes(threads, perShape);
     double[] seconds = new double[SHAPES];
     HeadLayout layout = new HeadLayout(HEADS, HEADS, 64, 64);
     QueryBlock queries = queries(layout, TOKENS);
@@ -171,10 +173,10 @@ final class KernelTimes {
 
   /** Seconds of the middle one of the rounds, after some that do not count. */
   private double median(Runnable fold) {
-    rounds(fold, WARM_UP_SECONDS);
-    double[] seconds = rounds(fold, SECONDS);
-    Arrays.sort(seconds);
-    return seconds[seconds.length / 2];
+    rounds(fold, WARM_UP_SHARE * seconds);
+    double[] rounds = rounds(fold, seconds);
+    Arrays.sort(rounds);
+    return rounds[rounds.length / 2];
   }
 
   private static double[] rounds(Runnable fold, double atLeast) {
@@ -199,10 +201,9 @@ final class KernelTimes {
 
   /** A state with numbers in it. */
   static AttentionState filledState(HeadLayout layout, int rows) {
-    KernelTimes times = new KernelTimes(1);
+    KernelTimes times = new KernelTimes(1, 0);
     AttentionState state = state(layout, rows);
-    times.fold(
-        queries(layout, rows), keyValues(layout, FEW_KEYS), VisibleKeys.all(), state);
+    times.fold(queries(layout, rows), keyValues(layout, FEW_KEYS), VisibleKeys.all(), state);
     return state;
   }
 
@@ -217,8 +218,7 @@ final class KernelTimes {
 
   private static QueryBlock queries(HeadLayout layout, int rows) {
     float[] values = values(layout.keyDim());
-    QueryBlock.Packer packer =
-        new QueryBlock.Packer(layout, rows, 1 / Math.sqrt(layout.keyDim()));
+    QueryBlock.Packer packer = new QueryBlock.Packer(layout, rows, 1 / Math.sqrt(layout.keyDim()));
     for (int head = 0; head < layout.numHeads(); head++) {
       for (int row = 0; row < rows; row++) {
         packer.put(head, row, values, offset(head, row));

@@ -116,7 +116,11 @@ public final class HeadsExchange implements Exchange {
       Iterator<HeadRows> parts, HeadLayout layout, AttentionMeter meter) {
     long start = System.currentTimeMillis();
     List<AttentionRows> rows = HeadRows.join(parts, layout);
-    meter.add(start, TaskContext.get().taskMetrics().shuffleReadMetrics().remoteBytesRead(), 0, TimeSplit.NONE);
+    meter.add(
+        start,
+        TaskContext.get().taskMetrics().shuffleReadMetrics().remoteBytesRead(),
+        0,
+        TimeSplit.NONE);
     return rows.iterator();
   }
 
