@@ -25,8 +25,15 @@ public final class PlanChoice {
    * @param placement of the chosen one
    * @param askedFor whether the exchange was not the planner's to choose
    * @param candidates the chosen among them
+   * @param slots tasks that the cluster runs at once
    */
-  PlanChoice(Candidate chosen, Placement placement, boolean askedFor, List<Candidate> candidates) {
+  PlanChoice(
+      Candidate chosen,
+      Placement placement,
+      boolean askedFor,
+      List<Candidate> candidates,
+      int slots) {
+    this.slots = slots;
     this.chosen = chosen;
     this.placement = placement;
     this.askedFor = askedFor;

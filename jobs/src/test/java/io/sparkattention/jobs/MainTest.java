@@ -176,8 +176,6 @@ class MainTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
-        "plan",
-        "calibrate",
         "encode",
         "generate",
         "translate",
