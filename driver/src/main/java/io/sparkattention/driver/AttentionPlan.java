@@ -220,7 +220,8 @@ public final class AttentionPlan {
         + String.format(
             Locale.ROOT,
             """
-            cluster      %,d executors of %d cores and %.1f GiB, %,d tasks at once, %s of memory for each; %s
+            cluster      %,d × (%d cores, %.1f GiB), %,d tasks at once, %s of memory for each
+            facts        %s
 
             """,
             facts.executors(),

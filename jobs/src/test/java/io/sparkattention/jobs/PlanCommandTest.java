@@ -32,7 +32,7 @@ class PlanCommandTest extends CommandTest {
     List<String> lines = out.toString().lines().toList();
     assertThat(lines)
         .contains("sequences    1, 1,000,000 queries × 1,000,000 keys")
-        .anyMatch(line -> line.startsWith("cluster      64 executors of 4 cores and 16.0 GiB"))
+        .anyMatch(line -> line.startsWith("cluster      64 × (4 cores, 16.0 GiB), 256 tasks"))
         .anyMatch(line -> line.matches("ring +\\w+ +256 +.* chosen"));
     for (String exchange : EXCHANGES) {
       assertThat(lines).anyMatch(line -> line.startsWith(exchange + " ") && line.length() > 80);
@@ -43,7 +43,9 @@ class PlanCommandTest extends CommandTest {
   @Test
   void ofAnInputWithFactsThatWereMeasuredHere() throws IOException {
     Path facts = folder.resolve("facts.properties");
-    assertThat(run("calibrate", "--output", facts, "--seconds", "0.01")).as(err.toString()).isZero();
+    assertThat(run("calibrate", "--output", facts, "--seconds", "0.01"))
+        .as(err.toString())
+        .isZero();
     assertThat(Files.readString(facts))
         .contains("spark.attention.facts.executors=1\n", "spark.attention.facts.cores=2\n")
         .contains("# GFLOP/s of one core in QK' and PV, all cores busy")
@@ -53,7 +55,7 @@ class PlanCommandTest extends CommandTest {
         .as(err.toString())
         .isZero();
     assertThat(out.toString())
-        .contains("cluster      1 executors of 2 cores", "of memory for each; " + facts)
+        .contains("cluster      1 × (2 cores, ", "facts        " + facts + "\n")
         .contains(" chosen\n");
     assertThat(run("calibrate", "--output", facts)).isEqualTo(2);
     assertThat(err.toString()).contains("it exists; give --overwrite or another file");
@@ -63,14 +65,14 @@ class PlanCommandTest extends CommandTest {
   @CsvSource(
       delimiter = '|',
       value = {
-        "--heads 8 --head-dim 64 | Missing --tokens: found neither --input nor it, expected an input"
-            + " or --tokens, --heads and --head-dim",
+        "--heads 8 --head-dim 64 | Missing --tokens: found neither --input nor it, expected an"
+            + " input or --tokens, --heads and --head-dim",
         "--tokens 0 --heads 8 --head-dim 64 | Invalid --tokens: found '0', expected a whole number"
             + " from 1 to 1099511627776",
         "--tokens 9 --heads 8 --kv-heads 3 --head-dim 64 | Invalid --kv-heads: found 3, expected a"
             + " divisor of the 8 of --heads",
-        "--tokens 9 --heads 8 --head-dim 64 --memory much | Invalid --memory: found 'much', expected"
-            + " a size such as 512m or 16g, at least 1m",
+        "--tokens 9 --heads 8 --head-dim 64 --memory much | Invalid --memory: found 'much',"
+            + " expected a size such as 512m or 16g, at least 1m",
         "--input x.safetensors --tokens 9 | Cannot use --tokens beside --input: found '9', expected"
             + " what the input says; leave one of them away",
         "--tokens 9 --heads 8 --head-dim 64 --exchange rong | Invalid --exchange: found 'rong',"

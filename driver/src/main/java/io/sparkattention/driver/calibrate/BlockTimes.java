@@ -17,7 +17,7 @@ import scala.reflect.ClassTag$;
 
 /** Stored blocks of keys and values that all task slots read at once, as the exchanges do. */
 final class BlockTimes implements AutoCloseable {
-  /** The least of blocks that a task reads. */
+  /** Blocks that a task reads, at most. */
   private static final int MOST_READS = 8;
 
   private final JavaRDD<PlacedKeyValues> blocks;
