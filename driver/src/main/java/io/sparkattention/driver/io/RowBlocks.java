@@ -178,7 +178,7 @@ final class RowBlocks implements Serializable {
   private void requireFirst(BitSet rows, int row, Block block) {
     if (rows.get(row)) {
       throw new InvalidInputException(
-          "Invalid positions of sequence '%s' in '%s': found %d twice, expected each position once; number its rows from 0 without gaps"
+          "Invalid positions of sequence '%s' in '%s': found %d twice, expected each position once; number its rows without gaps"
               .formatted(sequenceIds[block.sequence()], path, block.start() + row));
     }
     rows.set(row);
