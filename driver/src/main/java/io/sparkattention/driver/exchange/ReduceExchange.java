@@ -57,7 +57,7 @@ public final class ReduceExchange implements Exchange {
   }
 
   /** The queries reach each executor once; a local master has no other executor. */
-  private static AttentionMeter.Reading broadcastReading(
+  static AttentionMeter.Reading broadcastReading(
       JavaSparkContext context, PlacedQueries[] queries) {
     long bytes = 0;
     for (PlacedQueries q : queries) {
@@ -88,12 +88,12 @@ public final class ReduceExchange implements Exchange {
     return result.iterator();
   }
 
-  private static AttentionState merge(AttentionState into, AttentionState other) {
+  static AttentionState merge(AttentionState into, AttentionState other) {
     into.merge(other);
     return into;
   }
 
-  private static Iterator<AttentionRows> finish(
+  static Iterator<AttentionRows> finish(
       PairFold fold, Iterator<Tuple2<Block, AttentionState>> states, AttentionMeter meter) {
     long start = System.currentTimeMillis();
     List<AttentionRows> rows = new ArrayList<>();

@@ -5,9 +5,11 @@ import io.sparkattention.driver.AttentionInput;
 import io.sparkattention.driver.AttentionPlan;
 import io.sparkattention.driver.InvalidInputException;
 import io.sparkattention.driver.SequenceShape;
+import io.sparkattention.driver.exchange.KeyValueFold;
 import io.sparkattention.driver.exchange.PlacedKeyValues;
 import io.sparkattention.driver.exchange.PlacedQueries;
 import io.sparkattention.driver.io.SequenceTable.Extent;
+import io.sparkattention.kernels.AttentionState;
 import io.sparkattention.kernels.ElementType;
 import io.sparkattention.kernels.HeadLayout;
 import io.sparkattention.partitioning.Block;
@@ -16,8 +18,10 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import org.apache.spark.api.java.JavaPairRDD;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.api.java.function.Function0;
 import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.DataType;
@@ -239,6 +243,27 @@ public final class ParquetInput implements AttentionInput {
 
   @Override
   public JavaRDD<PlacedKeyValues> keyValues(AttentionPlan plan) {
+    RowBlocks blocks = keyBlocks(plan);
+    ElementType type = plan.keyValueType();
+    return blocks
+        .shuffle(keyTable.select("key", "value"), sequenceIndex(), plan.keyRuns().size())
+        .mapPartitions(pieces -> blocks.keyValues(pieces, type));
+  }
+
+  @Override
+  public boolean foldsKeyValues() {
+    return true;
+  }
+
+  @Override
+  public JavaPairRDD<Block, AttentionState> foldKeyValues(
+      AttentionPlan plan, Function0<KeyValueFold> newFold) {
+    KeyValueScan scan = new KeyValueScan(keyBlocks(plan), plan.keyValueType(), newFold);
+    return scan.states(keyTable.select("key", "value"), sequenceIndex(), plan.shards());
+  }
+
+  /** Partition i has the blocks of run i. */
+  private RowBlocks keyBlocks(AttentionPlan plan) {
     List<Block> keyBlocks = new ArrayList<>();
     plan.keyRuns().forEach(keyBlocks::addAll);
     int[] partitions = new int[keyBlocks.size()];
@@ -250,11 +275,7 @@ public final class ParquetInput implements AttentionInput {
     }
     BlockRouting routing =
         new BlockRouting(plan.grid(), keyBlocks, partitions, plan.sequences().size());
-    RowBlocks blocks = new RowBlocks(keyTable.path(), layout, routing, idsByIndex());
-    ElementType type = plan.keyValueType();
-    return blocks
-        .shuffle(keyTable.select("key", "value"), sequenceIndex(), plan.keyRuns().size())
-        .mapPartitions(pieces -> blocks.keyValues(pieces, type));
+    return new RowBlocks(keyTable.path(), layout, routing, idsByIndex());
   }
 
   private String[] idsByIndex() {
