@@ -1,13 +1,18 @@
 package io.sparkattention.driver;
 
+import io.sparkattention.driver.exchange.KeyValueFold;
 import io.sparkattention.driver.exchange.PairMask;
 import io.sparkattention.driver.exchange.PlacedKeyValues;
 import io.sparkattention.driver.exchange.PlacedQueries;
+import io.sparkattention.kernels.AttentionState;
 import io.sparkattention.kernels.ElementType;
 import io.sparkattention.kernels.HeadLayout;
+import io.sparkattention.partitioning.Block;
 import java.util.List;
 import java.util.Optional;
+import org.apache.spark.api.java.JavaPairRDD;
 import org.apache.spark.api.java.JavaRDD;
+import org.apache.spark.api.java.function.Function0;
 
 /**
  * Where queries, keys and values come from. What is known without reading the numbers is checked
@@ -32,4 +37,21 @@ public interface AttentionInput {
 
   /** Partition i holds the packed key/value blocks of run i. */
   JavaRDD<PlacedKeyValues> keyValues(AttentionPlan plan);
+
+  /** Whether {@link #foldKeyValues} can be called. */
+  default boolean foldsKeyValues() {
+    return false;
+  }
+
+  /**
+   * Folds all keys and values where they are read, instead of keeping them. Each block comes whole
+   * to the fold of one task.
+   *
+   * @param newFold makes the fold of a task, in the task
+   * @return the states of all folds
+   */
+  default JavaPairRDD<Block, AttentionState> foldKeyValues(
+      AttentionPlan plan, Function0<KeyValueFold> newFold) {
+    throw new UnsupportedOperationException("Cannot fold keys and values where they are read");
+  }
 }

@@ -9,6 +9,7 @@ import io.sparkattention.driver.exchange.PlacedQueries;
 import io.sparkattention.driver.exchange.ReduceExchange;
 import io.sparkattention.driver.exchange.RingExchange;
 import io.sparkattention.driver.exchange.ScoreBlock;
+import io.sparkattention.driver.exchange.StreamedReduce;
 import io.sparkattention.kernels.AttentionKernels;
 import io.sparkattention.partitioning.ClusterFacts;
 import java.util.ArrayList;
@@ -83,15 +84,24 @@ public final class DistributedAttention {
     LOG.info("Plan\n{}", plan);
 
     List<JavaRDD<?>> kept = new ArrayList<>();
-    try (Exchange exchange = exchange(plan)) {
+    boolean streamed = StreamedReduce.suits(plan, input);
+    try (Exchange exchange = exchange(plan);
+        StreamedReduce stream = new StreamedReduce()) {
       JavaRDD<PlacedKeyValues> keyValues = input.keyValues(plan);
       JavaRDD<PlacedQueries> queries = input.queries(plan);
-      materialise(keyValues, kept, "read and pack keys and values", plan);
+      if (streamed) {
+        LOG.info("Keys and values are folded as they are read, and not kept");
+      } else {
+        materialise(keyValues, kept, "read and pack keys and values", plan);
+      }
       materialise(queries, kept, "read and pack queries", plan);
 
       AttentionMeter meter = new AttentionMeter();
       context.sc().register(meter, "attention");
-      JavaRDD<AttentionRows> rows = exchange.attend(plan, queries, keyValues, meter);
+      JavaRDD<AttentionRows> rows =
+          streamed
+              ? stream.attend(plan, queries, input, meter)
+              : exchange.attend(plan, queries, keyValues, meter);
       materialise(rows, kept, "attention", plan);
       // Read now: rows that are lost later are computed, and metered, again while they are written.
       AttentionMeter.Reading reading = meter.value();

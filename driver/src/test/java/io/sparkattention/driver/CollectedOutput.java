@@ -23,17 +23,19 @@ final class CollectedOutput implements AttentionOutput {
       sequences.add(new Attended(layout, (int) sequence.queries()));
     }
     for (AttentionRows block : rows.collect()) {
-      put(block, sequences.get(block.block().sequence()), layout);
+      int sequence = block.block().sequence();
+      long row = block.block().start() - plan.sequences().get(sequence).firstQuery();
+      put(block, (int) row, sequences.get(sequence), layout);
     }
   }
 
   /** By token to by head. */
-  private static void put(AttentionRows block, Attended sequence, HeadLayout layout) {
+  private static void put(AttentionRows block, int row, Attended sequence, HeadLayout layout) {
     int heads = layout.numHeads();
     int queries = sequence.logSumExp().length / heads;
     int dim = layout.valueDim();
     for (int i = 0; i < block.logSumExp().length; i++) {
-      int target = i % heads * queries + (int) block.block().start() + i / heads;
+      int target = i % heads * queries + row + i / heads;
       sequence.logSumExp()[target] = block.logSumExp()[i];
       System.arraycopy(block.output(), i * dim, sequence.output(), target * dim, dim);
     }

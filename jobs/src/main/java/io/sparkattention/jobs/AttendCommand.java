@@ -11,6 +11,7 @@ import io.sparkattention.driver.io.ParquetInput;
 import io.sparkattention.driver.io.ParquetOutput;
 import io.sparkattention.driver.io.SafetensorsInput;
 import io.sparkattention.driver.io.SafetensorsOutput;
+import java.util.List;
 import java.util.concurrent.Callable;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.sql.SparkSession;
@@ -37,6 +38,12 @@ final class AttendCommand implements Callable<Integer> {
   private String input;
 
   @Option(
+      names = "--queries",
+      paramLabel = "OTHER",
+      description = "A Parquet dataset of queries for the keys and values of a Parquet --input.")
+  private String queries;
+
+  @Option(
       names = "--output",
       required = true,
       description = "A .safetensors file, or the folder of a Parquet dataset.")
@@ -53,15 +60,13 @@ final class AttendCommand implements Callable<Integer> {
   @Option(names = "--report", paramLabel = "DIR", description = "Leave DIR/report.json.")
   private String report;
 
-  @Option(names = "--queries", hidden = true)
-  private String queries;
-
   @Override
   public Integer call() throws Exception {
-    refuse("--queries", queries);
     requirePath("--input", input);
+    requirePath("--queries", queries);
     requirePath("--output", output);
     requirePath("--report", report);
+    requireTables();
     SparkSession spark = Sessions.open("attend");
     AttentionConfig config =
         AttentionConfig.resolve(
@@ -74,15 +79,23 @@ final class AttendCommand implements Callable<Integer> {
       SafetensorsInput tensors = SafetensorsInput.open(spark, input, config);
       run(attention, tensors, config, output(spark, tensors), reports);
     } else {
-      ParquetInput table = ParquetInput.open(spark, input, config);
+      ParquetInput table =
+          queries == null
+              ? ParquetInput.open(spark, input, config)
+              : ParquetInput.open(spark, input, queries, config);
       run(attention, table, config, output(spark, table), reports);
     }
     return 0;
   }
 
-  private static void refuse(String option, String value) {
-    if (value != null) {
-      throw new InvalidInputException("Cannot use " + option + ": not supported yet");
+  /** A file of tensors has queries of its own. */
+  private void requireTables() {
+    for (String path : queries == null ? List.<String>of() : List.of(input, queries)) {
+      if (path.endsWith(SAFETENSORS)) {
+        throw new InvalidInputException(
+            "Cannot use --queries with '%s': found a .safetensors file, expected Parquet datasets as --input and --queries; put the queries into the file's tensor 'query' and leave out --queries"
+                .formatted(path));
+      }
     }
   }
 

@@ -224,9 +224,18 @@ class BadInputOptionTest extends CommandTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"--queries, other"})
-  void anOptionThatIsNotBuiltYet(String option, String value) {
-    assertOptionRefused("Cannot use " + option + ": not supported yet", option, value);
+  @CsvSource({"in.safetensors, queries", "in, queries.safetensors"})
+  void queriesApartFromTensors(String in, String queries) {
+    assertRefused(
+        "Cannot use --queries with '%s': found a .safetensors file, expected Parquet datasets as --input and --queries; put the queries into the file's tensor 'query' and leave out --queries"
+            .formatted(at(in.endsWith(".safetensors") ? in : queries)),
+        "attend",
+        "--input",
+        at(in),
+        "--queries",
+        at(queries),
+        "--output",
+        at("out"));
   }
 
   @Test

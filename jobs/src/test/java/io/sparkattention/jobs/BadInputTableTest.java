@@ -157,7 +157,7 @@ class BadInputTableTest extends CommandTest {
   void aPositionTwiceAndOneMissing() {
     assertRefused(
         "Invalid positions of sequence 'a' in 'IN': found 1 twice, expected each position once; number its"
-            + " rows from 0 without gaps",
+            + " rows without gaps",
         valid().set(2, "position", 1L));
   }
 

@@ -74,4 +74,10 @@ final class TableFile {
     table().drop(column).write().parquet(path.toString());
     return path;
   }
+
+  /** Some rows and columns alone. */
+  Path write(Path path, String rows, String... columns) {
+    table().where(rows).selectExpr(columns).write().parquet(path.toString());
+    return path;
+  }
 }

@@ -90,6 +90,11 @@ final class PairFold implements Serializable {
     return new PairFold(plan, choice);
   }
 
+  /** The fold of a run whose mask does not ask for block top-k. */
+  static PairFold of(AttentionPlan plan) {
+    return new PairFold(plan, null);
+  }
+
   /**
    * Visible pairs of a query and a key of all heads that this task has folded, of the plans that do
    * not know them; see {@link AttentionPlan#pairsAreBound}.

@@ -59,7 +59,7 @@ public final class ReduceExchange implements Exchange {
   }
 
   /** The queries reach each executor once; a local master has no other executor. */
-  private static AttentionMeter.Reading broadcastReading(
+  static AttentionMeter.Reading broadcastReading(
       JavaSparkContext context, PlacedQueries[] queries) {
     long bytes = 0;
     for (PlacedQueries q : queries) {
@@ -103,7 +103,7 @@ public final class ReduceExchange implements Exchange {
     return fetchNanos;
   }
 
-  private static AttentionState merge(
+  static AttentionState merge(
       AttentionState into, AttentionState other, AttentionMeter meter) {
     long start = System.nanoTime();
     into.merge(other);
@@ -112,7 +112,7 @@ public final class ReduceExchange implements Exchange {
     return into;
   }
 
-  private static Iterator<AttentionRows> finish(
+  static Iterator<AttentionRows> finish(
       PairFold fold, Iterator<Tuple2<Block, AttentionState>> states, AttentionMeter meter) {
     long start = System.currentTimeMillis();
     List<AttentionRows> rows = new ArrayList<>();

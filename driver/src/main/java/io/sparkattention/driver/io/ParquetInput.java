@@ -1,59 +1,61 @@
 package io.sparkattention.driver.io;
 
-import static org.apache.spark.sql.functions.col;
-import static org.apache.spark.sql.functions.count;
-import static org.apache.spark.sql.functions.lit;
-import static org.apache.spark.sql.functions.max;
-import static org.apache.spark.sql.functions.min;
-import static org.apache.spark.sql.functions.size;
-
 import io.sparkattention.driver.AttentionConfig;
 import io.sparkattention.driver.AttentionInput;
 import io.sparkattention.driver.AttentionPlan;
 import io.sparkattention.driver.InvalidInputException;
 import io.sparkattention.driver.SequenceShape;
+import io.sparkattention.driver.exchange.KeyValueFold;
 import io.sparkattention.driver.exchange.PlacedKeyValues;
 import io.sparkattention.driver.exchange.PlacedQueries;
+import io.sparkattention.driver.io.SequenceTable.Extent;
+import io.sparkattention.kernels.AttentionState;
 import io.sparkattention.kernels.ElementType;
 import io.sparkattention.kernels.HeadLayout;
 import io.sparkattention.partitioning.Block;
+import io.sparkattention.partitioning.CausalAlignment;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
-import java.util.Optional;
-import java.util.stream.Stream;
+import java.util.Map;
+import org.apache.spark.api.java.JavaPairRDD;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.api.java.function.Function0;
 import org.apache.spark.broadcast.Broadcast;
-import org.apache.spark.sql.Column;
-import org.apache.spark.sql.Dataset;
-import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
-import org.apache.spark.sql.types.ArrayType;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
-import org.apache.spark.sql.types.IntegralType;
-import org.apache.spark.sql.types.StructType;
 
 /**
  * A Parquet dataset with the columns {@code sequence_id} (string or integer), {@code position}
  * (integer), {@code query}, {@code key} and {@code value} (array of float, heads · headDim), its
- * rows in any order. Rows travel once, to the owners of their blocks.
+ * rows in any order; or two, of which the one has keys and values and the other queries of the same
+ * sequences. Rows travel once, to the owners of their blocks.
+ *
+ * <p>Positions of a sequence's keys are 0 … n − 1, those of its queries consecutive. Masks compare
+ * the two as they are.
  */
 public final class ParquetInput implements AttentionInput {
   private final SparkSession spark;
-  private final String path;
-  private final Dataset<Row> rows;
+  private final SequenceTable keyTable;
+
+  /** The same as {@link #keyTable} where one dataset holds all. */
+  private final SequenceTable queryTable;
+
   private final HeadLayout layout;
   private final List<SequenceShape> sequences;
 
-  private ParquetInput(SparkSession spark, String path, Dataset<Row> rows, AttentionConfig config) {
+  private ParquetInput(
+      SparkSession spark,
+      SequenceTable keyTable,
+      SequenceTable queryTable,
+      AttentionConfig config) {
     this.spark = spark;
-    this.path = path;
-    this.rows = rows;
-    checkColumns();
+    this.keyTable = keyTable;
+    this.queryTable = queryTable;
     this.layout = headLayout(config);
-    this.sequences = findSequences();
+    this.sequences = findSequences(config.causalAlignment());
   }
 
   /**
@@ -63,49 +65,22 @@ public final class ParquetInput implements AttentionInput {
    * @throws InvalidInputException if the dataset is not as it has to be
    */
   public static ParquetInput open(SparkSession spark, String path, AttentionConfig config) {
-    try {
-      return new ParquetInput(spark, path, spark.read().parquet(path), config);
-    } catch (Exception e) {
-      // Not RuntimeException: Scala throws checked ones that the compiler does not expect.
-      Optional<InvalidInputException> wrong = UnreadableParquet.explain(path, e);
-      if (wrong.isPresent()) {
-        throw wrong.get();
-      }
-      throw e;
-    }
+    SequenceTable table = new SequenceTable(spark, path, List.of("query", "key", "value"));
+    return new ParquetInput(spark, table, table, config);
   }
 
-  private void checkColumns() {
-    DataType id = typeOf("sequence_id");
-    if (!id.equals(DataTypes.StringType) && !(id instanceof IntegralType)) {
-      throw mistyped("sequence_id", id, "string, bigint or int");
-    }
-    DataType position = typeOf("position");
-    if (!(position instanceof IntegralType)) {
-      throw mistyped("position", position, "bigint or int");
-    }
-    for (String name : List.of("query", "key", "value")) {
-      DataType type = typeOf(name);
-      if (!(type instanceof ArrayType array) || !array.elementType().equals(DataTypes.FloatType)) {
-        throw mistyped(name, type, "array<float>");
-      }
-    }
-  }
-
-  private DataType typeOf(String column) {
-    StructType schema = rows.schema();
-    if (schema.getFieldIndex(column).isEmpty()) {
-      throw new InvalidInputException(
-          "Missing column '%s' in '%s': found %s, expected sequence_id, position, query, key, value; add or rename it"
-              .formatted(column, path, String.join(", ", schema.fieldNames())));
-    }
-    return schema.apply(column).dataType();
-  }
-
-  private InvalidInputException mistyped(String column, DataType found, String expected) {
-    return new InvalidInputException(
-        "Invalid column '%s' in '%s': found type %s, expected %s; cast it"
-            .formatted(column, path, found.simpleString(), expected));
+  /**
+   * The same where the queries are in a dataset of their own.
+   *
+   * @param path of the keys and values
+   * @param queriesPath of the queries, at consecutive positions from anywhere; has the same
+   *     sequences
+   */
+  public static ParquetInput open(
+      SparkSession spark, String path, String queriesPath, AttentionConfig config) {
+    SequenceTable keyTable = new SequenceTable(spark, path, List.of("key", "value"));
+    SequenceTable queryTable = new SequenceTable(spark, queriesPath, List.of("query"));
+    return new ParquetInput(spark, keyTable, queryTable, config);
   }
 
   private HeadLayout headLayout(AttentionConfig config) {
@@ -116,84 +91,122 @@ public final class ParquetInput implements AttentionInput {
                 () ->
                     new InvalidInputException(
                         "Missing --num-heads: rows of '%s' do not tell how many heads they hold; give --num-heads N"
-                            .formatted(path)));
+                            .formatted(queryTable.path())));
     int keyValueHeads = config.numKeyValueHeads().orElse(heads);
     String keyValueOption =
         config.numKeyValueHeads().isPresent() ? "--num-kv-heads" : "--num-heads";
-    Row widths = widths();
-    int query = dim(widths, "query", heads, "--num-heads");
-    int key = dim(widths, "key", keyValueHeads, keyValueOption);
-    int value = dim(widths, "value", keyValueHeads, keyValueOption);
-    return new InputHeads(heads, keyValueHeads, query, key, value)
-        .layout(path, "correct --num-heads and --num-kv-heads");
-  }
-
-  /** The widths of a row whose arrays are there; other rows are checked as they are packed. */
-  private Row widths() {
-    Column[] sizes =
-        Stream.of("query", "key", "value")
-            .map(name -> size(col(name)).as(name))
-            .toArray(Column[]::new);
-    Dataset<Row> widths = rows.select(sizes);
-    List<Row> first = widths.na().drop().takeAsList(1);
-    if (!first.isEmpty()) {
-      return first.get(0);
+    Map<String, Integer> keyWidths = keyTable.widths();
+    Map<String, Integer> queryWidths = oneTable() ? keyWidths : queryTable.widths();
+    int query = dim(queryTable, queryWidths, "query", heads, "--num-heads");
+    int key = dim(keyTable, keyWidths, "key", keyValueHeads, keyValueOption);
+    int value = dim(keyTable, keyWidths, "value", keyValueHeads, keyValueOption);
+    String paths = "'" + keyTable.path() + "'";
+    if (!oneTable()) {
+      paths += " and '" + queryTable.path() + "'";
     }
-    throw new InvalidInputException(
-        rows.isEmpty()
-            ? "Empty dataset: found no rows in '%s', expected at least one".formatted(path)
-            : "Invalid rows in '%s': found a null array in each, expected query, key and value"
-                .formatted(path));
+    return new InputHeads(heads, keyValueHeads, query, key, value)
+        .layout(paths, "correct --num-heads and --num-kv-heads");
   }
 
-  private int dim(Row widths, String column, int heads, String option) {
-    int width = widths.getInt(widths.fieldIndex(column));
+  private boolean oneTable() {
+    return keyTable == queryTable;
+  }
+
+  private static int dim(
+      SequenceTable table, Map<String, Integer> widths, String column, int heads, String option) {
+    int width = widths.get(column);
     if (width == 0 || width % heads != 0) {
       throw new InvalidInputException(
           "Invalid column '%s' in '%s': found arrays of %d floats, expected a multiple of %s %d"
-              .formatted(column, path, width, option, heads));
+              .formatted(column, table.path(), width, option, heads));
     }
     return width / heads;
   }
 
-  /** By id, so that the result does not depend on the order of the files. */
-  private List<SequenceShape> findSequences() {
-    List<Row> found =
-        rows.groupBy(col("sequence_id"))
-            .agg(
-                count(lit(1)).as("rows"),
-                count(col("position")).as("positions"),
-                min(col("position").cast(DataTypes.LongType)).as("first"),
-                max(col("position").cast(DataTypes.LongType)).as("last"))
-            .orderBy(col("sequence_id"))
-            .collectAsList();
+  /** In the order of the queries' ids. */
+  private List<SequenceShape> findSequences(CausalAlignment alignment) {
+    Map<String, Extent> keys = keyTable.sequences();
+    keys.forEach(this::requireFromZero);
     List<SequenceShape> result = new ArrayList<>();
-    for (Row row : found) {
-      result.add(sequence(row));
+    if (oneTable()) {
+      keys.forEach((id, extent) -> result.add(shape(id, extent, extent)));
+      return result;
     }
+    requireIdsOfOneKind();
+    Map<String, Extent> queries = queryTable.sequences();
+    requireSequences(keyTable, keys, queryTable, queries, "keys and values");
+    requireSequences(queryTable, queries, keyTable, keys, "queries");
+    queries.forEach(this::requireConsecutive);
+    queries.forEach((id, extent) -> result.add(shape(id, extent, keys.get(id))));
+    result.forEach(shape -> requireAligned(shape, alignment));
     return result;
   }
 
-  private SequenceShape sequence(Row row) {
-    if (row.isNullAt(0)) {
-      throw new InvalidInputException(
-          "Invalid column 'sequence_id' in '%s': found null, expected an id in each row; remove such rows"
-              .formatted(path));
+  private static SequenceShape shape(String id, Extent queries, Extent keys) {
+    return new SequenceShape(id, queries.first(), queries.rows(), keys.rows());
+  }
+
+  /** Ids meet as text: 7 would be '7', but 007 not. */
+  private void requireIdsOfOneKind() {
+    boolean keysByText = keyTable.idType().equals(DataTypes.StringType);
+    if (keysByText != queryTable.idType().equals(DataTypes.StringType)) {
+      throw queryTable.mistyped(
+          "sequence_id",
+          queryTable.idType(),
+          "%s as in '%s'".formatted(keyTable.idType().simpleString(), keyTable.path()));
     }
-    String id = row.get(0).toString();
-    long count = row.getLong(1);
-    if (row.getLong(2) != count) {
-      throw new InvalidInputException(
-          "Invalid column 'position' in '%s': found null in sequence '%s', expected a position in each row; number them from 0"
-              .formatted(path, id));
+  }
+
+  private static void requireSequences(
+      SequenceTable table,
+      Map<String, Extent> sequences,
+      SequenceTable other,
+      Map<String, Extent> others,
+      String what) {
+    for (String id : others.keySet()) {
+      if (!sequences.containsKey(id)) {
+        throw new InvalidInputException(
+            "Missing sequence '%s' in '%s': found it in '%s', expected each sequence in both; add its %s or remove it there"
+                .formatted(id, table.path(), other.path(), what));
+      }
     }
-    if (row.getLong(3) != 0 || row.getLong(4) != count - 1) {
+  }
+
+  private void requireFromZero(String id, Extent extent) {
+    if (extent.first() != 0 || extent.last() != extent.rows() - 1) {
       throw new InvalidInputException(
           ("Invalid positions of sequence '%s' in '%s': found %d rows at positions %d to %d,"
                   + " expected each of 0 to %d once; number its rows from 0 without gaps")
-              .formatted(id, path, count, row.getLong(3), row.getLong(4), count - 1));
+              .formatted(
+                  id,
+                  keyTable.path(),
+                  extent.rows(),
+                  extent.first(),
+                  extent.last(),
+                  extent.rows() - 1));
     }
-    return new SequenceShape(id, 0, count, count);
+  }
+
+  private void requireConsecutive(String id, Extent extent) {
+    // In this order nothing overflows.
+    if (extent.first() < 0
+        || extent.last() >= Block.MAX_POSITION
+        || extent.last() - extent.first() != extent.rows() - 1) {
+      throw new InvalidInputException(
+          ("Invalid positions of sequence '%s' in '%s': found %d rows at positions %d to %d,"
+                  + " expected each once, between 0 and 2^60; number its rows without gaps")
+              .formatted(id, queryTable.path(), extent.rows(), extent.first(), extent.last()));
+    }
+  }
+
+  /** Positions say where queries stand: an alignment by numbers of rows must not say otherwise. */
+  private void requireAligned(SequenceShape shape, CausalAlignment alignment) {
+    if (shape.offset(alignment) != 0) {
+      long first = shape.keys() - shape.queries();
+      throw new InvalidInputException(
+          "Cannot align the queries of sequence '%s' in '%s' %s: found positions from %d on, expected them from %d on, since tables compare positions directly; number them so or leave out --causal-alignment"
+              .formatted(shape.id(), queryTable.path(), alignment, shape.firstQuery(), first));
+    }
   }
 
   @Override
@@ -211,9 +224,9 @@ public final class ParquetInput implements AttentionInput {
     return sequences;
   }
 
-  /** The type of the column {@code sequence_id}. */
+  /** The type of the column {@code sequence_id} of the queries. */
   public DataType sequenceIdType() {
-    return typeOf("sequence_id");
+    return queryTable.idType();
   }
 
   @Override
@@ -221,15 +234,36 @@ public final class ParquetInput implements AttentionInput {
     BlockRouting routing =
         new BlockRouting(
             plan.grid(), plan.queryBlocks(), plan.queryPartitions(), plan.sequences().size());
-    RowBlocks blocks = new RowBlocks(path, layout, routing, idsByIndex());
+    RowBlocks blocks = new RowBlocks(queryTable.path(), layout, routing, idsByIndex());
     double scale = plan.scale();
     return blocks
-        .shuffle(select("query"), sequenceIndex(), plan.queryPartitionCount())
+        .shuffle(queryTable.select("query"), sequenceIndex(), plan.queryPartitionCount())
         .mapPartitions(pieces -> blocks.queries(pieces, scale));
   }
 
   @Override
   public JavaRDD<PlacedKeyValues> keyValues(AttentionPlan plan) {
+    RowBlocks blocks = keyBlocks(plan);
+    ElementType type = plan.keyValueType();
+    return blocks
+        .shuffle(keyTable.select("key", "value"), sequenceIndex(), plan.keyRuns().size())
+        .mapPartitions(pieces -> blocks.keyValues(pieces, type));
+  }
+
+  @Override
+  public boolean foldsKeyValues() {
+    return true;
+  }
+
+  @Override
+  public JavaPairRDD<Block, AttentionState> foldKeyValues(
+      AttentionPlan plan, Function0<KeyValueFold> newFold) {
+    KeyValueScan scan = new KeyValueScan(keyBlocks(plan), plan.keyValueType(), newFold);
+    return scan.states(keyTable.select("key", "value"), sequenceIndex(), plan.shards());
+  }
+
+  /** Partition i has the blocks of run i. */
+  private RowBlocks keyBlocks(AttentionPlan plan) {
     List<Block> keyBlocks = new ArrayList<>();
     plan.keyRuns().forEach(keyBlocks::addAll);
     int[] partitions = new int[keyBlocks.size()];
@@ -241,22 +275,7 @@ public final class ParquetInput implements AttentionInput {
     }
     BlockRouting routing =
         new BlockRouting(plan.grid(), keyBlocks, partitions, plan.sequences().size());
-    RowBlocks blocks = new RowBlocks(path, layout, routing, idsByIndex());
-    ElementType type = plan.keyValueType();
-    return blocks
-        .shuffle(select("key", "value"), sequenceIndex(), plan.keyRuns().size())
-        .mapPartitions(pieces -> blocks.keyValues(pieces, type));
-  }
-
-  /** Id and position first, then the given columns. */
-  private Dataset<Row> select(String... columns) {
-    List<Column> selected = new ArrayList<>();
-    selected.add(col("sequence_id").cast(DataTypes.StringType));
-    selected.add(col("position").cast(DataTypes.LongType));
-    for (String column : columns) {
-      selected.add(col(column));
-    }
-    return rows.select(selected.toArray(Column[]::new));
+    return new RowBlocks(keyTable.path(), layout, routing, idsByIndex());
   }
 
   private String[] idsByIndex() {

@@ -11,12 +11,11 @@ import io.sparkattention.kernels.KeyValueBlock;
 import io.sparkattention.kernels.QueryBlock;
 import io.sparkattention.partitioning.Block;
 import java.io.Serializable;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.Iterator;
-import java.util.List;
 import java.util.Map;
 import java.util.NoSuchElementException;
 import java.util.Optional;
@@ -24,12 +23,11 @@ import java.util.TreeMap;
 import java.util.function.IntFunction;
 import java.util.function.Supplier;
 import org.apache.spark.HashPartitioner;
-import org.apache.spark.api.java.JavaPairRDD;
+import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.catalyst.InternalRow;
-import org.apache.spark.sql.catalyst.util.ArrayData;
 import scala.Tuple2;
 
 /**
@@ -39,7 +37,7 @@ final class RowBlocks implements Serializable {
   private static final long serialVersionUID = 1L;
 
   /** Floats that a reading task gathers before it hands its pieces to the shuffle. */
-  private static final int GATHERED_FLOATS = 8 << 20;
+  static final int GATHERED_FLOATS = 8 << 20;
 
   private final String path;
   private final HeadLayout layout;
@@ -61,21 +59,32 @@ final class RowBlocks implements Serializable {
    *
    * @param rows id (string), position (long), then one or two columns of float arrays
    */
-  JavaPairRDD<Integer, BlockPiece> shuffle(
+  JavaRDD<BlockPiece> shuffle(
       Dataset<Row> rows, Broadcast<HashMap<String, Integer>> sequenceIndex, int partitions) {
-    String[] columns = Arrays.copyOfRange(rows.columns(), 2, rows.columns().length);
-    int[] widths = Arrays.stream(columns).mapToInt(this::width).toArray();
+    String[] columns = columns(rows);
     return rows.queryExecution()
         .toRdd()
         .toJavaRDD()
         .mapPartitionsToPair(
-            partition -> new Gathering(readable(partition), sequenceIndex.value(), columns, widths))
+            partition -> new Gathering(readable(partition), pieces(columns, sequenceIndex.value())))
         // The hash of a small integer is itself: partition p receives the blocks of p.
-        .partitionBy(new HashPartitioner(partitions));
+        .partitionBy(new HashPartitioner(partitions))
+        .values();
+  }
+
+  /** Columns of arrays. */
+  static String[] columns(Dataset<Row> rows) {
+    return Arrays.copyOfRange(rows.columns(), 2, rows.columns().length);
+  }
+
+  /** What a task gathers from such rows. */
+  RowPieces pieces(String[] columns, Map<String, Integer> sequenceIndex) {
+    int[] widths = Arrays.stream(columns).mapToInt(this::width).toArray();
+    return new RowPieces(routing, sequenceIndex, columns, widths);
   }
 
   /** The same rows; where their file is damaged, the error says so. */
-  private Iterator<InternalRow> readable(Iterator<InternalRow> rows) {
+  Iterator<InternalRow> readable(Iterator<InternalRow> rows) {
     return new Iterator<>() {
       @Override
       public boolean hasNext() {
@@ -111,7 +120,7 @@ final class RowBlocks implements Serializable {
     };
   }
 
-  Iterator<PlacedQueries> queries(Iterator<Tuple2<Integer, BlockPiece>> pieces, double scale) {
+  Iterator<PlacedQueries> queries(Iterator<BlockPiece> pieces, double scale) {
     Map<Integer, QueryBlock.Packer> packers =
         pack(
             pieces,
@@ -127,8 +136,7 @@ final class RowBlocks implements Serializable {
         .iterator();
   }
 
-  Iterator<PlacedKeyValues> keyValues(
-      Iterator<Tuple2<Integer, BlockPiece>> pieces, ElementType type) {
+  Iterator<PlacedKeyValues> keyValues(Iterator<BlockPiece> pieces, ElementType type) {
     // The executor reads and packs for longer than the kernel takes to compile.
     AttentionKernels.startWarmUp();
     Map<Integer, KeyValueBlock.Packer> packers =
@@ -154,11 +162,11 @@ final class RowBlocks implements Serializable {
   }
 
   private <P> Map<Integer, P> pack(
-      Iterator<Tuple2<Integer, BlockPiece>> pieces, IntFunction<P> newPacker, RowPut<P> put) {
+      Iterator<BlockPiece> pieces, IntFunction<P> newPacker, RowPut<P> put) {
     Map<Integer, P> packers = new TreeMap<>();
     Map<Integer, BitSet> seen = new HashMap<>();
     while (pieces.hasNext()) {
-      BlockPiece piece = pieces.next()._2();
+      BlockPiece piece = pieces.next();
       Block block = routing.positions(piece.block());
       P packer = packers.computeIfAbsent(piece.block(), b -> newPacker.apply(block.tokens()));
       BitSet rows = seen.computeIfAbsent(piece.block(), b -> new BitSet());
@@ -171,43 +179,58 @@ final class RowBlocks implements Serializable {
         throw InvalidInputException.of(e, sequenceIds[block.sequence()], block.start());
       }
     }
+    seen.forEach((block, rows) -> requireAll(rows, routing.positions(block)));
     return packers;
   }
 
-  /** There are as many rows as positions, so that none is missing where none is double. */
   private void requireFirst(BitSet rows, int row, Block block) {
     if (rows.get(row)) {
-      throw new InvalidInputException(
-          "Invalid positions of sequence '%s' in '%s': found %d twice, expected each position once; number its rows from 0 without gaps"
-              .formatted(sequenceIds[block.sequence()], path, block.start() + row));
+      throw wrongPosition("found %d twice", block, row);
     }
     rows.set(row);
+  }
+
+  /**
+   * There were as many rows as positions when they were counted: where one is missing, another is
+   * double, or the files have changed.
+   */
+  private void requireAll(BitSet rows, Block block) {
+    int missing = rows.nextClearBit(0);
+    if (missing < block.tokens()) {
+      throw wrongPosition("found none at %d", block, missing);
+    }
+  }
+
+  private InvalidInputException wrongPosition(String found, Block block, int row) {
+    return new InvalidInputException(
+        "Invalid positions of sequence '%s' in '%s': %s, expected each position once; number its rows without gaps"
+            .formatted(sequenceIds[block.sequence()], path, found.formatted(block.start() + row)));
+  }
+
+  /** What to say of a row of a block that another task has had whole. */
+  InvalidInputException twice(BlockPiece piece) {
+    int row = piece.rows().length == 0 ? 0 : piece.rows()[0];
+    return wrongPosition("found %d twice", routing.positions(piece.block()), row);
   }
 
   /** Turns the rows of a partition into pieces, a batch of rows at a time. */
   private final class Gathering implements Iterator<Tuple2<Integer, BlockPiece>> {
     private final Iterator<InternalRow> rows;
-    private final Map<String, Integer> sequenceIndex;
-    private final String[] columns;
-    private final int[] widths;
-    private Iterator<Tuple2<Integer, BlockPiece>> ready =
-        List.<Tuple2<Integer, BlockPiece>>of().iterator();
+    private final RowPieces pieces;
+    private Iterator<BlockPiece> ready = Collections.emptyIterator();
 
-    Gathering(
-        Iterator<InternalRow> rows,
-        Map<String, Integer> sequenceIndex,
-        String[] columns,
-        int[] widths) {
+    Gathering(Iterator<InternalRow> rows, RowPieces pieces) {
       this.rows = rows;
-      this.sequenceIndex = sequenceIndex;
-      this.columns = columns;
-      this.widths = widths;
+      this.pieces = pieces;
     }
 
     @Override
     public boolean hasNext() {
       if (!ready.hasNext() && rows.hasNext()) {
-        ready = gather();
+        while (rows.hasNext() && pieces.floats() < GATHERED_FLOATS) {
+          pieces.put(rows.next());
+        }
+        ready = pieces.takeAll().iterator();
       }
       return ready.hasNext();
     }
@@ -217,81 +240,8 @@ final class RowBlocks implements Serializable {
       if (!hasNext()) {
         throw new NoSuchElementException();
       }
-      return ready.next();
-    }
-
-    private Iterator<Tuple2<Integer, BlockPiece>> gather() {
-      Map<Integer, PieceBuilder> builders = new TreeMap<>();
-      int rowFloats = Arrays.stream(widths).sum();
-      for (long floats = 0; rows.hasNext() && floats < GATHERED_FLOATS; floats += rowFloats) {
-        InternalRow row = rows.next();
-        String id = row.getUTF8String(0).toString();
-        long position = row.getLong(1);
-        int block = routing.block(sequenceIndex.get(id), position);
-        PieceBuilder builder = builders.computeIfAbsent(block, b -> new PieceBuilder(widths));
-        builder.rows.add((int) (position - routing.positions(block).start()));
-        for (int c = 0; c < columns.length; c++) {
-          builder.columns.get(c).add(floats(row, c, id, position));
-        }
-      }
-      List<Tuple2<Integer, BlockPiece>> pieces = new ArrayList<>();
-      builders.forEach(
-          (block, b) -> pieces.add(new Tuple2<>(routing.partition(block), b.build(block))));
-      return pieces.iterator();
-    }
-
-    private float[] floats(InternalRow row, int c, String id, long position) {
-      ArrayData array = row.isNullAt(2 + c) ? null : row.getArray(2 + c);
-      String wrong = wrong(array, widths[c]);
-      if (wrong != null) {
-        throw new InvalidInputException(
-            "Invalid %s in sequence '%s', position %d: found %s, expected %d floats; correct the row"
-                .formatted(columns[c], id, position, wrong, widths[c]));
-      }
-      return array.toFloatArray();
-    }
-
-    private String wrong(ArrayData array, int width) {
-      if (array == null) {
-        return "null";
-      }
-      if (array.numElements() != width) {
-        return array.numElements() + " floats";
-      }
-      for (int i = 0; i < width; i++) {
-        if (array.isNullAt(i)) {
-          return "null at index " + i;
-        }
-      }
-      return null;
-    }
-  }
-
-  /** The rows of one block that a reading task has gathered. */
-  private static final class PieceBuilder {
-    final List<Integer> rows = new ArrayList<>();
-    final List<List<float[]>> columns = new ArrayList<>();
-    final int[] widths;
-
-    PieceBuilder(int[] widths) {
-      this.widths = widths;
-      for (int i = 0; i < widths.length; i++) {
-        columns.add(new ArrayList<>());
-      }
-    }
-
-    BlockPiece build(int block) {
-      float[] second = columns.size() > 1 ? join(1) : new float[0];
-      return new BlockPiece(
-          block, rows.stream().mapToInt(Integer::intValue).toArray(), join(0), second);
-    }
-
-    private float[] join(int column) {
-      float[] joined = new float[rows.size() * widths[column]];
-      for (int i = 0; i < rows.size(); i++) {
-        System.arraycopy(columns.get(column).get(i), 0, joined, i * widths[column], widths[column]);
-      }
-      return joined;
+      BlockPiece piece = ready.next();
+      return new Tuple2<>(routing.partition(piece.block()), piece);
     }
   }
 }

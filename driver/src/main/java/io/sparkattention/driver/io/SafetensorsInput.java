@@ -68,7 +68,7 @@ public final class SafetensorsInput implements AttentionInput {
     requireSame("number of tokens", value, key, HeadTensor::tokens);
     this.layout =
         new InputHeads(query.heads(), key.heads(), query.headDim(), key.headDim(), value.headDim())
-            .layout(file.name(), "correct their shapes");
+            .layout("'" + file.name() + "'", "correct their shapes");
     requireBothOrNeither("past_key", "past_value");
     requireBothOrNeither("past_value", "past_key");
     this.key = PresentTensor.of(file, key);

@@ -34,6 +34,9 @@ final class ScoreTensor implements Serializable {
   /** [batch]: keys that are no padding. */
   private final long[] unpadded;
 
+  /** [batch]: position of the first query. */
+  private final long[] firstQuery;
+
   private final float ofPadding;
 
   /**
@@ -46,6 +49,7 @@ final class ScoreTensor implements Serializable {
     this.queries = plan.sequences().get(0).queries();
     this.keys = keys;
     this.unpadded = plan.sequences().stream().mapToLong(SequenceShape::keys).toArray();
+    this.firstQuery = plan.sequences().stream().mapToLong(SequenceShape::firstQuery).toArray();
     this.ofPadding = plan.scoresOutput().orElseThrow().ofPadding();
   }
 
@@ -107,7 +111,8 @@ final class ScoreTensor implements Serializable {
 
   private Tuple2<Long, byte[]> piece(
       Block block, int head, int row, long firstKey, float[] scores, long begin) {
-    long headRow = (block.sequence() * heads + head) * queries + block.start() + row;
+    long query = block.start() - firstQuery[block.sequence()] + row;
+    long headRow = (block.sequence() * heads + head) * queries + query;
     byte[] bytes = new byte[scores.length * type.bytes()];
     type.encode(scores, 0, scores.length, ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN));
     return new Tuple2<>(begin + (headRow * keys + firstKey) * type.bytes(), bytes);
