@@ -62,7 +62,8 @@ class SyntheticInputTest {
   void numbersHaveMeanZeroAndVarianceOne() {
     SyntheticInput input = input(300, 7);
     // A scale from which the packer keeps no factor: 0.7 · log2(e) is in [1, 2).
-    AttentionPlan plan = new DistributedAttention(spark, PEAK_SECONDS).plan(input, config("SCALE", "0.7"));
+    AttentionPlan plan =
+        new DistributedAttention(spark, PEAK_SECONDS).plan(input, config("SCALE", "0.7"));
     double sum = 0;
     double squares = 0;
     int count = 0;
