@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
 /** Experiments of a few hundred tokens, from the file to the page. */
@@ -31,21 +32,15 @@ class ScaleCommandTest extends CommandTest {
     return Files.readAllLines(at("out/results.csv"));
   }
 
-  private int scale(Object... more) throws IOException {
-    Object[] arguments = new Object[5 + more.length];
-    System.arraycopy(
-        new Object[] {"scale", "--experiment", experiment(), "--output", at("out")},
-        0,
-        arguments,
-        0,
-        5);
-    System.arraycopy(more, 0, arguments, 5, more.length);
-    return run(arguments);
+  private int scale(Path file, Object... more) {
+    Stream<Object> all = Stream.of("scale", "--experiment", file, "--output", at("out"));
+    return run(Stream.concat(all, Stream.of(more)).toArray());
   }
 
   @Test
   void anExperimentLeavesRowsAndAPageAndGoesOnWhereItWas() throws IOException {
-    assertThat(scale()).as(err.toString()).isZero();
+    Path file = experiment();
+    assertThat(scale(file)).as(err.toString()).isZero();
     // 200 tokens are too short for the documents: skipped, with the reason.
     assertThat(rows()).hasSize(1 + 8);
     assertThat(rows().stream().filter(row -> row.contains(",ok,"))).hasSize(6);
@@ -62,12 +57,12 @@ class ScaleCommandTest extends CommandTest {
     List<String> before = rows();
     String all = Files.readString(at("out/results.csv"));
     Files.writeString(at("out/results.csv"), all.substring(0, all.length() - 20));
-    assertThat(scale()).isZero();
+    assertThat(scale(file)).isZero();
     assertThat(rows()).hasSize(9);
     assertThat(rows().subList(0, 8)).isEqualTo(before.subList(0, 8));
 
     String page = Files.readString(at("out/index.html"));
-    assertThat(scale()).isZero();
+    assertThat(scale(file)).isZero();
     assertThat(rows()).hasSize(9);
     assertThat(at("out/index.html")).hasContent(page);
   }
@@ -78,24 +73,24 @@ class ScaleCommandTest extends CommandTest {
 
   @Test
   void labelsAreClusters() throws IOException {
-    Files.writeString(at("small.experiment"), "lengths 100\nheadDim 8\nrepetitions 1\nwarmUps 1\n");
+    Path small =
+        Files.writeString(
+            at("small.experiment"), "lengths 100\nheadDim 8\nrepetitions 1\nwarmUps 1\n");
     for (String label : List.of("one", "two", "two")) {
-      assertThat(
-              run(
-                  "scale",
-                  "--experiment",
-                  at("small.experiment"),
-                  "--output",
-                  at("out"),
-                  "--label",
-                  label))
-          .as(err.toString())
-          .isZero();
+      assertThat(scale(small, "--label", label)).as(err.toString()).isZero();
     }
     assertThat(rows()).hasSize(3);
     assertThat(rows().get(1)).startsWith("one,local[2],2,1,100,");
     assertThat(rows().get(2)).startsWith("two,local[2],2,1,100,");
     assertThat(out.toString()).contains("[warm-up] 100 tokens");
+
+    String ofFour = Files.readString(at("out/results.csv")).replace(",local[2],2,", ",local[4],4,");
+    Files.writeString(at("out/results.csv"), ofFour);
+    assertThat(scale(small, "--label", "two")).isEqualTo(2);
+    assertThat(err.toString().lines())
+        .containsExactly(
+            "error: Cannot add results of 'two': those that are there are of local[4] with 4"
+                + " slots, this is local[2] with 2 slots; give another --label");
   }
 
   @Test
@@ -127,7 +122,7 @@ class ScaleCommandTest extends CommandTest {
   @Test
   void nothingThatCanRunIsAFailedRun() throws IOException {
     Path file = Files.writeString(at("my.experiment"), "lengths 9\nmasks documents:100,1\n");
-    assertThat(run("scale", "--experiment", file, "--output", at("out"))).isEqualTo(1);
+    assertThat(scale(file)).isEqualTo(1);
     assertThat(err.toString()).startsWith("error: No configuration could run here: Cannot use");
   }
 }

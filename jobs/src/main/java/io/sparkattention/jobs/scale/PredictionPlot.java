@@ -8,8 +8,6 @@ import java.util.stream.Stream;
 
 /** The planner's seconds beside the measured ones. */
 final class PredictionPlot {
-  private static final String PREDICTED = "predicted_seconds";
-
   /** What counts as right. */
   private static final double TOLERANCE = 0.2;
 
@@ -21,7 +19,7 @@ final class PredictionPlot {
 
   /** NaN where there is none. */
   private static double predicted(Measurement m) {
-    return m.optionalMedian(PREDICTED).orElse(Double.NaN);
+    return m.optionalMedian(Result.PREDICTED_SECONDS).orElse(Double.NaN);
   }
 
   /** How many are right, in a sentence. */
@@ -60,6 +58,6 @@ final class PredictionPlot {
           "%s: measured %s, predicted %s"
               .formatted(m.configuration(), Axis.text(m.seconds()), Axis.text(predicted(m))));
     }
-    return Optional.of(new Figure("Prediction beside measurement", plot.svg()));
+    return Optional.of(new Figure("Predicted seconds over measured ones", plot.svg()));
   }
 }

@@ -39,8 +39,12 @@ final class Result {
           "reason",
           "output_sha256");
 
-  /** What the plan made of {@code auto}. */
-  private static final List<String> CHOSEN = List.of("chosen_exchange", "chosen_assignment");
+  /** What the plan expects to take, where it says so. */
+  static final String PREDICTED_SECONDS = "predicted_seconds";
+
+  /** What the plan made of {@code auto}, and what it expects. */
+  private static final List<String> PLANNED =
+      List.of("chosen_exchange", "chosen_assignment", PREDICTED_SECONDS);
 
   private static final List<String> CIRCUMSTANCES =
       List.of("started", "run_seconds", "cpu", "java");
@@ -72,7 +76,7 @@ final class Result {
 
   private static List<String> columns() {
     List<String> columns = new ArrayList<>(IDENTITY);
-    columns.addAll(CHOSEN);
+    columns.addAll(PLANNED);
     for (RecordComponent component : AttentionReport.class.getRecordComponents()) {
       String name = snakeCase(component.getName());
       if (!columns.contains(name)) {

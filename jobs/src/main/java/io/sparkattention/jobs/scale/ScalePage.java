@@ -188,7 +188,7 @@ public final class ScalePage {
     if (bytes.isPresent()) {
       page.append(bytes.get().html());
     } else {
-      paragraph(page, "No bytes moved between executors: each cluster is one JVM.");
+      paragraph(page, "No bytes moved between executors at this length.");
     }
     page.append(bars.skew().html());
   }

@@ -77,9 +77,6 @@ class ScalePageTest {
 
   @Test
   void predictionsStandBesideMeasurements() throws IOException {
-    if (!Result.COLUMNS.contains("predicted_seconds")) {
-      return;
-    }
     List<Result> results =
         List.of(
             Rows.ok("local[1]", 1, 1000, 1, "predicted_seconds", "1.19"),
