@@ -10,11 +10,8 @@ import io.sparkattention.partitioning.AttentionMask;
 import io.sparkattention.partitioning.Block;
 import io.sparkattention.partitioning.BlockAssignment;
 import io.sparkattention.partitioning.BlockGrid;
-import io.sparkattention.partitioning.BlockWork;
 import io.sparkattention.partitioning.Coverage;
 import io.sparkattention.partitioning.RingSchedule;
-import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -24,33 +21,9 @@ import java.util.Optional;
  * them, what moves, and why. Lives on Spark's driver; tasks get the parts that they need.
  */
 public final class AttentionPlan {
-  /** Bytes of keys and values in one partition of their RDD, the unit that is fetched. */
-  private static final long RUN_BYTES = 16L << 20;
-
-  private final HeadLayout layout;
-  private final List<SequenceShape> sequences;
-  private final AttentionMask mask;
-  private final Optional<PairMask> pairMask;
-  private final long[] offsets;
-  private final double scale;
-  private final Scores scores;
-  private final BlockGrid grid;
-  private final List<Block> queryBlocks;
-  private final List<Block> keyBlocks;
-  private final int shards;
-  private final ExchangeKind exchange;
+  private final Workload workload;
+  private final Placement placement;
   private final String exchangeReason;
-  private final BlockAssignment assignment;
-  private final int[] queryRanks;
-  private final List<List<Block>> keyRuns;
-  private final int[] runShards;
-  private final RingSchedule schedule;
-  private final ElementType keyValueType;
-  private final String keyValueTypeReason;
-  private final String kernel;
-  private final Optional<ScoreStage> scoresOutput;
-  private final long unmaskedPairs;
-  private final double skew;
 
   /**
    * Plans a run.
@@ -58,9 +31,7 @@ public final class AttentionPlan {
    * @param inputType the narrowest type that holds the input's keys and values without loss
    * @param pairMask composed with the configuration's mask; not counted in the work
    * @param slots tasks that the cluster runs at once
-   * @throws InvalidInputException if a sequence has more key blocks than a state may merge, a block
-   *     is too large, the mask was written for longer sequences, or a score setting for another
-   *     number of heads
+   * @throws InvalidInputException if the workload cannot be computed; see {@link Workload}
    */
   public AttentionPlan(
       HeadLayout layout,
@@ -69,225 +40,157 @@ public final class AttentionPlan {
       Optional<PairMask> pairMask,
       AttentionConfig config,
       int slots) {
-    this.layout = layout;
-    this.keyValueType = config.keyValueType().orElse(inputType);
-    this.keyValueTypeReason =
-        config.keyValueType().isPresent() ? "asked for" : "the narrowest without loss";
-    this.sequences = List.copyOf(sequences);
-    this.mask = config.mask();
-    this.pairMask = pairMask;
-    this.scale = config.scale().orElse(1 / Math.sqrt(layout.keyDim()));
-    this.scores = Scores.of(config.scores(), layout.numHeads());
-    this.grid = new BlockGrid(config.blockTokens());
-    this.kernel = config.kernel();
-    this.scoresOutput = config.scoresOutput();
-    PlanLimits limits = new PlanLimits(layout, grid);
-    this.offsets = new long[sequences.size()];
-    this.queryBlocks = new ArrayList<>();
-    this.keyBlocks = new ArrayList<>();
-    for (int s = 0; s < sequences.size(); s++) {
-      SequenceShape shape = sequences.get(s);
-      limits.check(shape);
-      offsets[s] = shape.offset(config.causalAlignment());
-      queryBlocks.addAll(grid.blocks(s, shape.firstQuery(), shape.queries()));
-      keyBlocks.addAll(grid.blocks(s, 0, shape.keys()));
-    }
-    limits.check(mask, this.sequences, offsets);
-    this.shards = config.shards().orElse(slots);
-    this.exchange = chooseExchange(config.exchange());
-    this.exchangeReason = exchangeReason(config.exchange());
-    this.assignment = config.assignment().orElse(defaultAssignment());
-
-    long[] queryWork = BlockWork.queryWork(mask, offsets, queryBlocks, keyBlocks);
-    this.unmaskedPairs = total(queryWork);
-    int[] keyShards;
-    if (exchange == ExchangeKind.REDUCE) {
-      long[] keyWork = BlockWork.keyWork(mask, offsets, queryBlocks, keyBlocks);
-      keyShards = assignment.ranks(keyWork, shards);
-      this.queryRanks = BlockAssignment.CONTIGUOUS.ranks(queryWork, shards);
-      this.skew = maxOverMean(keyWork, keyShards);
+    this.workload = new Workload(layout, inputType, sequences, pairMask, config);
+    int shards = config.shards().orElse(slots);
+    double ringBytes = ringBytes(shards);
+    double reduceBytes = reduceBytes(shards);
+    ExchangeKind exchange = config.exchange();
+    if (exchange != ExchangeKind.AUTO) {
+      this.exchangeReason = "asked for";
+    } else if (reduceBytes < ringBytes) {
+      exchange = ExchangeKind.REDUCE;
+      this.exchangeReason = reason(reduceBytes, ExchangeKind.RING, ringBytes);
     } else {
-      // The work of a rank is that of its queries; key blocks stay in order for long fetches.
-      keyShards = BlockAssignment.CONTIGUOUS.ranks(new long[keyBlocks.size()], shards);
-      this.queryRanks = assignment.ranks(queryWork, shards);
-      this.skew = maxOverMean(queryWork, queryRanks);
+      exchange = ExchangeKind.RING;
+      this.exchangeReason = reason(ringBytes, ExchangeKind.REDUCE, reduceBytes);
     }
-    this.keyRuns = RingSchedule.runs(keyBlocks, keyShards, maxRunTokens());
-    this.runShards = RingSchedule.runShards(keyRuns, keyShards);
-    this.schedule =
-        new RingSchedule(mask, offsets, queryBlocks, queryRanks, keyRuns, runShards, shards);
+    this.placement =
+        new Placement(workload, exchange, config.assignment().orElse(defaultAssignment()), shards);
   }
 
-  /** All visible pairs; the work of a single block fits, since its keys are limited. */
-  private long total(long[] queryWork) {
-    try {
-      return Arrays.stream(queryWork).reduce(0, Math::addExact);
-    } catch (ArithmeticException e) {
-      throw new InvalidInputException(
-          "Cannot count the pairs of a query and a key that mask '%s' leaves of %d queries and %d keys: expected less than 2^63; shorten the sequences"
-              .formatted(mask.summary(), tokens(queryBlocks), tokens(keyBlocks)),
-          e);
-    }
-  }
-
-  /** Reduce moves all queries to all shards and their states back; ring moves keys and values. */
-  private ExchangeKind chooseExchange(ExchangeKind asked) {
-    if (asked != ExchangeKind.AUTO) {
-      return asked;
-    }
-    return reduceBytes() < ringBytes() ? ExchangeKind.REDUCE : ExchangeKind.RING;
-  }
-
-  private String exchangeReason(ExchangeKind asked) {
-    if (asked != ExchangeKind.AUTO) {
-      return "asked for";
-    }
-    return String.format(
-        Locale.ROOT,
-        "moves at most %s; rejected %s: %s",
-        megabytes(exchange == ExchangeKind.RING ? ringBytes() : reduceBytes()),
-        exchange == ExchangeKind.RING ? ExchangeKind.REDUCE : ExchangeKind.RING,
-        megabytes(exchange == ExchangeKind.RING ? reduceBytes() : ringBytes()));
+  private static String reason(double bytes, ExchangeKind rejected, double rejectedBytes) {
+    return "moves at most %s; rejected %s: %s"
+        .formatted(megabytes(bytes), rejected, megabytes(rejectedBytes));
   }
 
   private static String megabytes(double bytes) {
     return String.format(Locale.ROOT, "%.1f MB", bytes / 1e6);
   }
 
-  private double ringBytes() {
-    return (double) tokens(keyBlocks) * keyValueBytesPerToken() * (shards - 1);
+  /** Ring moves keys and values to all shards but their own. */
+  private double ringBytes(int shards) {
+    return (double) workload.keyTokens() * workload.keyValueBytesPerToken() * (shards - 1);
   }
 
-  private double reduceBytes() {
+  /** Reduce moves all queries to all shards and their states back. */
+  private double reduceBytes(int shards) {
+    HeadLayout layout = workload.layout();
     double queryBytes = (double) layout.numHeads() * layout.keyDim() * Float.BYTES;
     double stateBytes = (double) layout.numHeads() * (layout.valueDim() + 1) * 20;
-    return tokens(queryBlocks) * (queryBytes + stateBytes) * shards;
-  }
-
-  private static long tokens(List<Block> blocks) {
-    return blocks.stream().mapToLong(Block::tokens).sum();
-  }
-
-  private long keyValueBytesPerToken() {
-    return (long) layout.numKeyValueHeads()
-        * (layout.keyDim() + layout.valueDim())
-        * keyValueType.bytes();
-  }
-
-  private long maxRunTokens() {
-    return Math.max(1, RUN_BYTES / keyValueBytesPerToken());
+    return workload.queryTokens() * (queryBytes + stateBytes) * shards;
   }
 
   /** Blocks differ in work under an uneven mask or where sequences differ in length. */
   private BlockAssignment defaultAssignment() {
-    return mask.unequalWork() || sequences.size() > 1
+    return workload.mask().unequalWork() || workload.sequences().size() > 1
         ? BlockAssignment.BALANCED
         : BlockAssignment.CONTIGUOUS;
   }
 
-  private double maxOverMean(long[] work, int[] owners) {
-    double[] perRank = new double[shards];
-    for (int i = 0; i < work.length; i++) {
-      perRank[owners[i]] += work[i];
-    }
-    double sum = Arrays.stream(perRank).sum();
-    return sum == 0 ? 1 : Arrays.stream(perRank).max().orElseThrow() * shards / sum;
+  /** What is computed. */
+  public Workload workload() {
+    return workload;
+  }
+
+  /** Where it is computed. */
+  public Placement placement() {
+    return placement;
   }
 
   public HeadLayout layout() {
-    return layout;
+    return workload.layout();
   }
 
   public List<SequenceShape> sequences() {
-    return sequences;
+    return workload.sequences();
   }
 
   public AttentionMask mask() {
-    return mask;
+    return workload.mask();
   }
 
   /** The mask that is a tensor of the input, if there is one. */
   public Optional<PairMask> pairMask() {
-    return pairMask;
+    return workload.pairMask();
   }
 
   /** [sequences]: what is added to query positions before they meet the mask; not a copy. */
   public long[] offsets() {
-    return offsets;
+    return workload.offsets();
   }
 
   public double scale() {
-    return scale;
+    return workload.scale();
   }
 
   /** Softcap, biases, sinks and dropout. */
   public Scores scores() {
-    return scores;
+    return workload.scores();
   }
 
   public BlockGrid grid() {
-    return grid;
+    return workload.grid();
   }
 
   /** All query blocks, by sequence and position. */
   public List<Block> queryBlocks() {
-    return queryBlocks;
+    return workload.queryBlocks();
   }
 
   /** [queryBlocks]: the rank that owns each; not a copy. */
   public int[] queryRanks() {
-    return queryRanks;
+    return placement.queryRanks();
   }
 
   /** The partitions of the key/value RDD: consecutive key blocks of one shard. */
   public List<List<Block>> keyRuns() {
-    return keyRuns;
+    return placement.keyRuns();
   }
 
   /** [keyRuns]: the shard of each; not a copy. */
   public int[] runShards() {
-    return runShards;
+    return placement.runShards();
   }
 
   public RingSchedule schedule() {
-    return schedule;
+    return placement.schedule();
   }
 
   public int shards() {
-    return shards;
+    return placement.shards();
   }
 
   public ExchangeKind exchange() {
-    return exchange;
+    return placement.exchange();
   }
 
   public BlockAssignment assignment() {
-    return assignment;
+    return placement.assignment();
   }
 
   /** The element type of packed keys and values. */
   public ElementType keyValueType() {
-    return keyValueType;
+    return workload.keyValueType();
   }
 
   /** The kernel that was asked for, by the names of {@code AttentionKernels}. */
   public String kernel() {
-    return kernel;
+    return workload.kernel();
   }
 
   /** The scores that are written out, if any are. */
   public Optional<ScoreStage> scoresOutput() {
-    return scoresOutput;
+    return workload.scoresOutput();
   }
 
   /** Queries of all sequences. */
   public long tokens() {
-    return tokens(queryBlocks);
+    return workload.queryTokens();
   }
 
   /** 2 · visible pairs · (keyDim + valueDim) for each query head. */
   public double flops() {
-    return flops((double) unmaskedPairs * layout.numHeads());
+    return workload.flops();
   }
 
   /**
@@ -296,7 +199,7 @@ public final class AttentionPlan {
    * @param pairs visible pairs of all heads
    */
   double flops(double pairs) {
-    return 2 * pairs * (layout.keyDim() + layout.valueDim());
+    return workload.flops(pairs);
   }
 
   /**
@@ -304,22 +207,22 @@ public final class AttentionPlan {
    * know: a mask tensor's, or those by which blocks are chosen.
    */
   public boolean pairsAreBound() {
-    return pairMask.isPresent() || mask.topK().isPresent();
+    return workload.pairsAreBound();
   }
 
   /** Pairs of a query and a key that the mask leaves visible, of all sequences, for each head. */
   public long unmaskedPairs() {
-    return unmaskedPairs;
+    return workload.unmaskedPairs();
   }
 
   /** Pairs of a query block and a key block of one sequence, by what the mask leaves of them. */
   public long blockPairs(Coverage coverage) {
-    return schedule.blockPairs(coverage);
+    return schedule().blockPairs(coverage);
   }
 
   /** The largest work of a rank over the mean. */
   public double skewMaxOverMean() {
-    return skew;
+    return placement.skewMaxOverMean();
   }
 
   /** The plan for a person to read. */
@@ -337,33 +240,33 @@ public final class AttentionPlan {
         exchange     %s (%s)
         shards       %d, %s, skew %.3f, %d fetch units of up to %s
         """,
-        sequences.size(),
-        tokens(queryBlocks),
-        tokens(keyBlocks),
-        layout.numHeads(),
-        layout.numKeyValueHeads(),
-        layout.keyDim(),
-        layout.valueDim(),
-        keyValueType,
-        keyValueTypeReason,
-        megabytes((double) tokens(keyBlocks) * keyValueBytesPerToken()),
-        mask.summary() + (pairMask.isPresent() ? " and a mask tensor" : ""),
-        (mask.topK().isPresent() ? "approximate, " : "") + (pairsAreBound() ? "at most " : ""),
-        unmaskedPairs,
+        sequences().size(),
+        workload.queryTokens(),
+        workload.keyTokens(),
+        layout().numHeads(),
+        layout().numKeyValueHeads(),
+        layout().keyDim(),
+        layout().valueDim(),
+        keyValueType(),
+        workload.keyValueTypeReason(),
+        megabytes((double) workload.keyTokens() * workload.keyValueBytesPerToken()),
+        mask().summary() + (pairMask().isPresent() ? " and a mask tensor" : ""),
+        (mask().topK().isPresent() ? "approximate, " : "") + (pairsAreBound() ? "at most " : ""),
+        unmaskedPairs(),
         flops(),
-        scores.summary().isEmpty() ? "" : "scores       " + scores.summary() + "\n",
-        queryBlocks.size(),
-        keyBlocks.size(),
-        grid.blockTokens(),
+        scores().summary().isEmpty() ? "" : "scores       " + scores().summary() + "\n",
+        queryBlocks().size(),
+        workload.keyBlocks().size(),
+        grid().blockTokens(),
         blockPairs(Coverage.FULL),
         blockPairs(Coverage.PARTIAL),
         blockPairs(Coverage.EMPTY),
-        exchange,
+        exchange(),
         exchangeReason,
-        shards,
-        assignment,
-        skew,
-        keyRuns.size(),
-        megabytes(maxRunTokens() * keyValueBytesPerToken()));
+        shards(),
+        assignment(),
+        skewMaxOverMean(),
+        keyRuns().size(),
+        megabytes(Placement.maxRunTokens(workload) * workload.keyValueBytesPerToken()));
   }
 }

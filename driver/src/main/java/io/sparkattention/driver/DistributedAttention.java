@@ -1,6 +1,5 @@
 package io.sparkattention.driver;
 
-import io.sparkattention.driver.AttentionConfig.ExchangeKind;
 import io.sparkattention.driver.exchange.AttentionMeter;
 import io.sparkattention.driver.exchange.AttentionRows;
 import io.sparkattention.driver.exchange.Exchange;
@@ -122,7 +121,11 @@ public final class DistributedAttention {
   }
 
   private static Exchange exchange(AttentionPlan plan) {
-    return plan.exchange() == ExchangeKind.REDUCE ? new ReduceExchange() : new RingExchange();
+    return switch (plan.exchange()) {
+      case RING -> new RingExchange();
+      case REDUCE -> new ReduceExchange();
+      default -> throw new IllegalArgumentException("Not an exchange: " + plan.exchange());
+    };
   }
 
   /** Tasks that the cluster runs at once. */
