@@ -202,7 +202,7 @@ final class RingSimulation {
 
   /** When the shard of a step is with the rank that asks for it now. */
   private double arrival(int rank, int step, double now) {
-    int owner = (rank + step) % work.ranks();
+    int owner = rank + step < sent.length ? rank + step : rank + step - sent.length;
     if (owner == rank) {
       return now;
     }

@@ -7,8 +7,8 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Optional;
 import java.util.Random;
-import java.util.stream.IntStream;
 
 /**
  * Self-attention of one sequence on more executors than are at hand: simulated, not measured. Each
@@ -61,7 +61,8 @@ public final class Simulation {
      */
     public Trouble {
       check(stragglerShare >= 0 && stragglerShare <= 1, "share of stragglers", stragglerShare);
-      check(stragglerFactor >= 1 && stragglerFactor <= 1e6, "factor of stragglers", stragglerFactor);
+      check(
+          stragglerFactor >= 1 && stragglerFactor <= 1e6, "factor of stragglers", stragglerFactor);
       check(lost >= 0, "number of lost executors", lost);
       check(detectSeconds >= 0 && detectSeconds <= 1e6, "detection time", detectSeconds);
     }
@@ -73,17 +74,24 @@ public final class Simulation {
     }
   }
 
+  /**
+   * One sequence, and how it is cut.
+   *
+   * @param tokens queries, and as many keys
+   * @param assignment of query blocks to ranks
+   */
+  public record Blocks(long tokens, int blockTokens, BlockAssignment assignment) {}
+
   /** One fetch of the driver's ring. */
   private static final double FETCH_BYTES = 16 << 20;
 
   private final AttentionMask mask;
   private final HeadSizes heads;
-  private final BlockAssignment assignment;
+  private final Blocks blocks;
   private final int executors;
   private final Trouble trouble;
   private final ClusterFacts facts;
   private final CostModel model;
-  private final long tokens;
   private final List<Block> keyBlocks;
   private final List<Block> queryBlocks;
   private final WorkProfile profile;
@@ -93,11 +101,14 @@ public final class Simulation {
   /** [executors]: 1 where a rank is not slowed. */
   private final double[] slowness;
 
+  /** Of a ring in which no executor is lost; null until it is asked for. */
+  private SimulatedRun undisturbedRing;
+
   /**
    * Lays out a run.
    *
-   * @param facts of the cluster; the number of executors and the CPUs of a task in it do not matter
-   * @param blocks of the sequence
+   * @param facts of an executor and its link; how many there are and the CPUs of a task do not
+   *     count
    * @param executors at least 1, and as many ranks
    */
   public Simulation(
@@ -109,36 +120,32 @@ public final class Simulation {
       Trouble trouble) {
     this.mask = mask;
     this.heads = heads;
-    this.assignment = blocks.assignment();
+    this.blocks = blocks;
     this.executors = executors;
     this.trouble = trouble;
-    this.facts =
-        facts.with(Fact.EXECUTORS, executors).with(Fact.TASK_CPUS, facts.get(Fact.CORES));
-    this.tokens = blocks.tokens();
-    this.model =
-        new CostModel(
-            this.facts, heads, tokens, tokens, FETCH_BYTES / heads.keyValueBytesPerToken());
+    this.facts = facts.with(Fact.EXECUTORS, executors).with(Fact.TASK_CPUS, facts.get(Fact.CORES));
+    this.model = new CostModel(this.facts, heads, blocks.tokens(), blocks.tokens(), fetchTokens());
     long[] offset = {0};
-    this.keyBlocks = new BlockGrid(blocks.blockTokens()).blocks(0, 0, tokens);
+    this.keyBlocks = new BlockGrid(blocks.blockTokens()).blocks(0, 0, blocks.tokens());
     this.queryBlocks =
-        assignment == BlockAssignment.BALANCED
+        blocks.assignment() == BlockAssignment.BALANCED
             ? BlockWork.cutHeavy(mask, offset, keyBlocks, keyBlocks, executors)
             : keyBlocks;
     long[] queryWork = BlockWork.queryWork(mask, offset, queryBlocks, keyBlocks);
     this.profile = new WorkProfile(mask, offset, queryBlocks, keyBlocks, queryWork);
-    this.queryRanks = assignment.ranks(queryWork, executors);
+    this.queryRanks = blocks.assignment().ranks(queryWork, executors);
     this.work = profile.queryRankWork(queryRanks, executors);
     this.slowness = slowness();
   }
 
-  /** The sequence, its grid, and the assignment of blocks to ranks. */
-  public record Blocks(long tokens, int blockTokens, BlockAssignment assignment) {}
+  private double fetchTokens() {
+    return Math.max(1, Math.floor(FETCH_BYTES / heads.keyValueBytesPerToken()));
+  }
 
   private double[] slowness() {
     double[] slow = Disturbances.none(executors).slowness();
-    Random random = new Random(trouble.seed());
     long stragglers = Math.round(trouble.stragglerShare() * executors);
-    random
+    new Random(trouble.seed())
         .ints(0, executors)
         .distinct()
         .limit(stragglers)
@@ -146,37 +153,186 @@ public final class Simulation {
     return slow;
   }
 
-  /** Executors that are lost, at random times before {@code seconds}; in the order of time. */
+  /** Executors that are lost, at random times before {@code seconds}; by time. */
   private List<Loss> losses(double seconds) {
     Random random = new Random(trouble.seed() + 1);
     List<Loss> losses = new ArrayList<>();
-    random
-        .ints(0, executors)
-        .distinct()
-        .limit(Math.min(trouble.lost(), executors))
-        .forEach(
-            rank -> {
-              double at = random.nextDouble() * seconds;
-              losses.add(new Loss(rank, at, at + trouble.detectSeconds() + recomputeSeconds()));
-            });
+    double back = trouble.detectSeconds() + recomputeSeconds();
+    int[] ranks =
+        random.ints(0, executors).distinct().limit(Math.min(trouble.lost(), executors)).toArray();
+    for (int rank : ranks) {
+      double at = random.nextDouble() * seconds;
+      losses.add(new Loss(rank, at, at + back));
+    }
     losses.sort(Comparator.comparingDouble(Loss::seconds));
     return losses;
   }
 
-  /** Reading and packing what an executor stores: a stage of its own, at the rate of storage. */
+  /** Reading and packing again what an executor stored: a stage, at the rate of storage. */
   public double recomputeSeconds() {
     double bytes = heads.keyValueBytesPerToken() + heads.queryBytesPerToken();
-    return tokens * bytes / executors / facts.si(Fact.STORAGE)
-        + facts.si(Fact.STAGE)
-        + facts.si(Fact.TASK);
+    double tokens = (double) blocks.tokens() / executors;
+    return tokens * bytes / facts.si(Fact.STORAGE) + facts.si(Fact.STAGE) + facts.si(Fact.TASK);
   }
 
   /** Tokens per executor from which a ring under a full mask hides its fetches, latency aside. */
   public double balanceTokens() {
-    double blockTokens = keyBlocks.get(0).tokens();
-    double pairs = blockTokens * blockTokens;
-    double fold = model.foldSeconds(new RankWork(pairs, pairs, 0, blockTokens, 0, 0));
-    double fetch = blockTokens * heads.keyValueBytesPerToken() / link().bytesPerSecond();
-    return blockTokens * fetch / (fold * blockTokens / blockTokens);
+    double size = blocks.blockTokens();
+    double fold = model.foldSeconds(new RankWork(size * size, size * size, 0, size, 0, 0));
+    double fetch = size * heads.keyValueBytesPerToken() / link().bytesPerSecond();
+    return size * fetch / fold;
+  }
+
+  /** What a rank would compute if all were even and nothing went wrong. */
+  public double idealSeconds() {
+    return Arrays.stream(work).mapToDouble(model::foldSeconds).average().orElseThrow();
+  }
+
+  /** What spills lies on disk and is read from there. */
+  private LinkModel link() {
+    double byteSeconds = 1 / facts.si(Fact.NETWORK) + model.spilledShare() / facts.si(Fact.STORAGE);
+    double fetchBytes = fetchTokens() * heads.keyValueBytesPerToken();
+    return new LinkModel(1 / byteSeconds, facts.si(Fact.LATENCY), fetchBytes);
+  }
+
+  /**
+   * Simulates an exchange; empty where a task does not fit the memory of {@link CostModel}.
+   *
+   * @return simulated, not measured
+   */
+  public Optional<SimulatedRun> run(Exchange exchange) {
+    Cost cost = cost(exchange);
+    if (cost.taskBytes() > model.taskMemoryLimit()) {
+      return Optional.empty();
+    }
+    return Optional.of(
+        switch (exchange) {
+          case RING -> ring();
+          case BARRIER -> barrier(cost.attentionSeconds() - cost(Exchange.RING).attentionSeconds());
+          case HEADS -> {
+            // Half of what moves is on the way to the heads, half on the way back.
+            double half = (cost.exposedSeconds() + cost.overheadSeconds()) / 2;
+            yield phases(cost, half, computeOfHeads(), half);
+          }
+          case REDUCE, BROADCAST -> {
+            RankWork[] ranks = exchange == Exchange.REDUCE ? keyWork() : work;
+            double[] compute = Arrays.stream(ranks).mapToDouble(model::foldSeconds).toArray();
+            double after = cost.exposedSeconds() + cost.overheadSeconds();
+            yield phases(cost, cost.prepareSeconds(), compute, after);
+          }
+        });
+  }
+
+  private Cost cost(Exchange exchange) {
+    return switch (exchange) {
+      case RING -> model.ring(work, visits());
+      case BARRIER -> model.barrier(work, visits());
+      case HEADS -> model.heads(all(), headGroups());
+      case REDUCE -> model.reduce(keyWork());
+      case BROADCAST -> model.broadcast(work);
+    };
+  }
+
+  private RankVisits[] visits() {
+    int[] shards = BlockAssignment.CONTIGUOUS.ranks(new long[keyBlocks.size()], executors);
+    List<List<Block>> runs = RingSchedule.runs(keyBlocks, shards, (long) fetchTokens());
+    return profile.visits(queryRanks, executors, runs);
+  }
+
+  private RankWork[] keyWork() {
+    long[] keyWork = BlockWork.keyWork(mask, new long[1], queryBlocks, keyBlocks);
+    int[] shards = blocks.assignment().ranks(keyWork, executors);
+    return profile.keyRankWork(shards, keyWork, executors);
+  }
+
+  private RankWork all() {
+    return Arrays.stream(work).reduce(RankWork.NONE, RankWork::plus);
+  }
+
+  private int headGroups() {
+    return Math.min(executors, heads.numKeyValueHeads());
+  }
+
+  private double[] computeOfHeads() {
+    CostModel group =
+        new CostModel(
+            facts, heads.group(headGroups()), blocks.tokens(), blocks.tokens(), fetchTokens());
+    double[] compute = new double[headGroups()];
+    Arrays.fill(compute, group.foldSeconds(all()));
+    return compute;
+  }
+
+  private SimulatedRun ring() {
+    SimulatedRun run = undisturbedRing();
+    if (trouble.lost() > 0) {
+      run =
+          RingSimulation.run(ringWork(), link(), new Disturbances(slowness, losses(run.seconds())));
+    }
+    return run.later(facts.si(Fact.TASK));
+  }
+
+  private SimulatedRun undisturbedRing() {
+    if (undisturbedRing == null) {
+      undisturbedRing =
+          RingSimulation.run(ringWork(), link(), new Disturbances(slowness, List.of()));
+    }
+    return undisturbedRing;
+  }
+
+  private RingSimulation.Work ringWork() {
+    Block whole = new Block(0, 0, blocks.tokens());
+    long shardTokens = blocks.tokens() / executors;
+    boolean even = blocks.tokens() % executors == 0 && shardTokens % blocks.blockTokens() == 0;
+    if (even && mask.coverage(whole, whole, 0) == Coverage.FULL) {
+      return new UniformRing(
+          executors,
+          model.foldSeconds(work[0]) / executors,
+          shardTokens * heads.keyValueBytesPerToken());
+    }
+    double[] pairSeconds =
+        Arrays.stream(work)
+            .mapToDouble(
+                rank ->
+                    rank.visiblePairs() == 0 ? 0 : model.foldSeconds(rank) / rank.visiblePairs())
+            .toArray();
+    return new MaskedRing(
+        mask, queryBlocks, queryRanks, keyBlocks, heads.keyValueBytesPerToken(), pairSeconds);
+  }
+
+  /** A ring of tasks that run at once: when an executor is lost, all of them begin anew. */
+  private SimulatedRun barrier(double extraSeconds) {
+    SimulatedRun run = undisturbedRing().later(facts.si(Fact.TASK) + extraSeconds);
+    double begin = 0;
+    for (Loss loss : losses(run.seconds())) {
+      if (loss.seconds() < begin + run.seconds()) {
+        begin = Math.max(begin, loss.backSeconds());
+      }
+    }
+    return run.later(begin);
+  }
+
+  /**
+   * What is sent, computed and met, each when all ranks are done with what is before. A lost
+   * executor repeats its part of what is sent and computed.
+   *
+   * @param compute [ranks that compute]
+   */
+  private SimulatedRun phases(Cost cost, double before, double[] compute, double after) {
+    double[] done = new double[compute.length];
+    for (int rank = 0; rank < done.length; rank++) {
+      done[rank] = before + compute[rank] * slowness[rank];
+    }
+    double end = Arrays.stream(done).max().orElseThrow() + after;
+    for (Loss loss : losses(end)) {
+      // One that has no heads in heads would cost nothing: one that has some is lost instead.
+      int rank = loss.rank() % done.length;
+      done[rank] = loss.backSeconds() + before + compute[rank] * slowness[rank];
+    }
+    end = Arrays.stream(done).max().orElseThrow() + after;
+    return new SimulatedRun(
+        end,
+        Arrays.stream(compute).sum() / executors,
+        before + after,
+        cost.bytesMoved() / executors);
   }
 }
