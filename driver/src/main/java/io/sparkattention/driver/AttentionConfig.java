@@ -10,6 +10,7 @@ import io.sparkattention.kernels.ElementType;
 import io.sparkattention.partitioning.AttentionMask;
 import io.sparkattention.partitioning.BlockAssignment;
 import io.sparkattention.partitioning.CausalAlignment;
+import io.sparkattention.partitioning.ClusterFacts;
 import io.sparkattention.partitioning.InvalidMaskException;
 import java.io.Serializable;
 import java.util.Arrays;
@@ -65,8 +66,10 @@ public final class AttentionConfig implements Serializable {
     ASSIGNMENT("assignment", "contiguous, zigzag, striped or balanced"),
     /** Tokens of a block. */
     BLOCK_TOKENS("blockTokens", "a whole number from 1 to " + MAX_BLOCK_TOKENS),
-    /** Number of shards; the cluster's task slots where it is absent. */
+    /** Number of shards; the planner chooses where it is absent. */
     SHARDS("shards", "a whole number from 1 to " + MAX_SHARDS),
+    /** What the planner knows of the cluster; single facts are {@code facts.NAME}. */
+    FACTS("facts", "a properties file as calibrate writes it"),
     /** Query heads, where the shape of the input does not say. */
     NUM_HEADS("numHeads", "a whole number from 1 to " + MAX_HEADS),
     /** Key/value heads, likewise; as many as query heads where it is absent. */
@@ -107,13 +110,18 @@ public final class AttentionConfig implements Serializable {
 
     private static final Set<ExchangeKind> NOT_SUPPORTED_YET = Set.of(BARRIER, HEADS, BROADCAST);
 
+    /** Whether there is such an exchange already. */
+    boolean isSupported() {
+      return !NOT_SUPPORTED_YET.contains(this);
+    }
+
     private static ExchangeKind parse(String text) {
       ExchangeKind kind =
           Arrays.stream(values())
               .filter(k -> k.toString().equals(text))
               .findFirst()
               .orElseThrow(() -> new IllegalArgumentException("Invalid exchange: '" + text + "'"));
-      if (NOT_SUPPORTED_YET.contains(kind)) {
+      if (!kind.isSupported()) {
         throw new InvalidInputException("Cannot use exchange '" + text + "': not supported yet");
       }
       return kind;
@@ -128,7 +136,7 @@ public final class AttentionConfig implements Serializable {
   private static final Set<String> KERNELS = Set.of("auto", "vector", "scalar");
   private static final int DEFAULT_BLOCK_TOKENS = 2048;
   private static final int MAX_BLOCK_TOKENS = 65_536;
-  private static final int MAX_SHARDS = 100_000;
+  static final int MAX_SHARDS = 100_000;
   private static final int MAX_HEADS = 65_536;
 
   /** Scaled queries stay float32 for every query below 1e8. */
@@ -142,6 +150,8 @@ public final class AttentionConfig implements Serializable {
   private final BlockAssignment assignment;
   private final int blockTokens;
   private final Integer shards;
+  private final ClusterFacts facts;
+  private final String factsSource;
   private final Integer numHeads;
   private final Integer numKeyValueHeads;
   private final ElementType keyValueType;
@@ -158,6 +168,9 @@ public final class AttentionConfig implements Serializable {
     this.assignment = s.get(Key.ASSIGNMENT, BlockAssignment::parse, null);
     this.blockTokens = s.get(Key.BLOCK_TOKENS, upTo(MAX_BLOCK_TOKENS), DEFAULT_BLOCK_TOKENS);
     this.shards = s.get(Key.SHARDS, upTo(MAX_SHARDS), null);
+    FactsFile file = new FactsFile(lists);
+    this.facts = file.with(s.get(Key.FACTS, file::read, ClusterFacts.defaults()), s.conf);
+    this.factsSource = file.source();
     this.numHeads = s.get(Key.NUM_HEADS, upTo(MAX_HEADS), null);
     this.numKeyValueHeads = s.get(Key.NUM_KV_HEADS, upTo(MAX_HEADS), null);
     this.keyValueType = s.get(Key.KEY_VALUE_TYPE, AttentionConfig::parseElementType, null);
@@ -174,6 +187,8 @@ public final class AttentionConfig implements Serializable {
     this.assignment = other.assignment;
     this.blockTokens = other.blockTokens;
     this.shards = other.shards;
+    this.facts = other.facts;
+    this.factsSource = other.factsSource;
     this.numHeads = other.numHeads;
     this.numKeyValueHeads = other.numKeyValueHeads;
     this.keyValueType = other.keyValueType;
@@ -221,7 +236,8 @@ public final class AttentionConfig implements Serializable {
   private static void refuseUnknownKeys(SparkConf conf) {
     for (Tuple2<String, String> entry : conf.getAllWithPrefix(PREFIX)) {
       String found = entry._1();
-      if (Arrays.stream(Key.values()).noneMatch(key -> key.text.equals(found))) {
+      boolean known = Arrays.stream(Key.values()).anyMatch(key -> key.text.equals(found));
+      if (!known && !(PREFIX + found).startsWith(ClusterFacts.PREFIX)) {
         throw new InvalidInputException(
             "Unknown configuration key '%s%s': did you mean '%s%s'?"
                 .formatted(PREFIX, found, PREFIX, nearestKey(found)));
@@ -345,7 +361,20 @@ public final class AttentionConfig implements Serializable {
     return blockTokens;
   }
 
-  /** Absent: the cluster's task slots. */
+  /**
+   * What is known of the cluster: the defaults, then the file of {@code facts}, then {@code
+   * spark.attention.facts.*}. A running cluster's own counts and memory replace those here.
+   */
+  public ClusterFacts facts() {
+    return facts;
+  }
+
+  /** Where the facts come from, in a few words. */
+  String factsSource() {
+    return factsSource;
+  }
+
+  /** Absent: the planner chooses. */
   public OptionalInt shards() {
     return optional(shards);
   }

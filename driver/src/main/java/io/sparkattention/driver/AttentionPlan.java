@@ -10,6 +10,9 @@ import io.sparkattention.partitioning.AttentionMask;
 import io.sparkattention.partitioning.Block;
 import io.sparkattention.partitioning.BlockAssignment;
 import io.sparkattention.partitioning.BlockGrid;
+import io.sparkattention.partitioning.ClusterFacts;
+import io.sparkattention.partitioning.ClusterFacts.Fact;
+import io.sparkattention.partitioning.Cost;
 import io.sparkattention.partitioning.Coverage;
 import io.sparkattention.partitioning.RingSchedule;
 import java.util.List;
@@ -22,69 +25,36 @@ import java.util.Optional;
  */
 public final class AttentionPlan {
   private final Workload workload;
+  private final PlanChoice choice;
   private final Placement placement;
-  private final String exchangeReason;
+  private final ClusterFacts facts;
+  private final String factsSource;
 
   /**
    * Plans a run.
    *
-   * @param inputType the narrowest type that holds the input's keys and values without loss
-   * @param pairMask composed with the configuration's mask; not counted in the work
-   * @param slots tasks that the cluster runs at once
-   * @throws InvalidInputException if the workload cannot be computed; see {@link Workload}
+   * @param facts of the cluster that is to run it
+   * @throws InvalidInputException if the exchange is to be chosen and none fits; see {@link
+   *     Planner}
    */
-  public AttentionPlan(
-      HeadLayout layout,
-      ElementType inputType,
-      List<SequenceShape> sequences,
-      Optional<PairMask> pairMask,
-      AttentionConfig config,
-      int slots) {
-    this.workload = new Workload(layout, inputType, sequences, pairMask, config);
-    int shards = config.shards().orElse(slots);
-    double ringBytes = ringBytes(shards);
-    double reduceBytes = reduceBytes(shards);
-    ExchangeKind exchange = config.exchange();
-    if (exchange != ExchangeKind.AUTO) {
-      this.exchangeReason = "asked for";
-    } else if (reduceBytes < ringBytes) {
-      exchange = ExchangeKind.REDUCE;
-      this.exchangeReason = reason(reduceBytes, ExchangeKind.RING, ringBytes);
-    } else {
-      exchange = ExchangeKind.RING;
-      this.exchangeReason = reason(ringBytes, ExchangeKind.REDUCE, reduceBytes);
-    }
+  public AttentionPlan(Workload workload, AttentionConfig config, ClusterFacts facts) {
+    this.workload = workload;
+    this.facts = facts;
+    this.factsSource = config.factsSource();
+    this.choice = new Planner(workload, config, facts).choose();
+    Candidate chosen = choice.chosen();
     this.placement =
-        new Placement(workload, exchange, config.assignment().orElse(defaultAssignment()), shards);
+        new Placement(workload, chosen.exchange(), chosen.assignment(), chosen.shards());
   }
 
-  private static String reason(double bytes, ExchangeKind rejected, double rejectedBytes) {
-    return "moves at most %s; rejected %s: %s"
-        .formatted(megabytes(bytes), rejected, megabytes(rejectedBytes));
+  /** What the planner chose from. */
+  public PlanChoice choice() {
+    return choice;
   }
 
-  private static String megabytes(double bytes) {
-    return String.format(Locale.ROOT, "%.1f MB", bytes / 1e6);
-  }
-
-  /** Ring moves keys and values to all shards but their own. */
-  private double ringBytes(int shards) {
-    return (double) workload.keyTokens() * workload.keyValueBytesPerToken() * (shards - 1);
-  }
-
-  /** Reduce moves all queries to all shards and their states back. */
-  private double reduceBytes(int shards) {
-    HeadLayout layout = workload.layout();
-    double queryBytes = (double) layout.numHeads() * layout.keyDim() * Float.BYTES;
-    double stateBytes = (double) layout.numHeads() * (layout.valueDim() + 1) * 20;
-    return workload.queryTokens() * (queryBytes + stateBytes) * shards;
-  }
-
-  /** Blocks differ in work under an uneven mask or where sequences differ in length. */
-  private BlockAssignment defaultAssignment() {
-    return workload.mask().unequalWork() || workload.sequences().size() > 1
-        ? BlockAssignment.BALANCED
-        : BlockAssignment.CONTIGUOUS;
+  /** What the chosen placement is predicted to take. */
+  public Cost predicted() {
+    return choice.chosen().cost();
   }
 
   /** What is computed. */
@@ -225,6 +195,30 @@ public final class AttentionPlan {
     return placement.skewMaxOverMean();
   }
 
+  /** What is computed and where, and the table of the planner's candidates. */
+  public String explain() {
+    return this
+        + String.format(
+            Locale.ROOT,
+            """
+            cluster      %,d executors of %d cores and %.1f GiB, %,d tasks at once, %s of memory for each; %s
+
+            """,
+            facts.executors(),
+            (int) facts.get(Fact.CORES),
+            facts.get(Fact.MEMORY),
+            facts.slots(),
+            Amount.bytes(choice.taskMemoryLimit()),
+            factsSource)
+        + choice.table()
+        + """
+
+        time = compute + waiting + starting + sending, as the cost model predicts it, JVMs warm: the kernel at work; bytes that
+        no computing hides; stages and tasks; what is sent to all executors before. moved: bytes between executors.
+        skew: the largest work of a rank over the mean.
+        """;
+  }
+
   /** The plan for a person to read. */
   @Override
   public String toString() {
@@ -249,7 +243,7 @@ public final class AttentionPlan {
         layout().valueDim(),
         keyValueType(),
         workload.keyValueTypeReason(),
-        megabytes((double) workload.keyTokens() * workload.keyValueBytesPerToken()),
+        Amount.bytes((double) workload.keyTokens() * workload.keyValueBytesPerToken()),
         mask().summary() + (pairMask().isPresent() ? " and a mask tensor" : ""),
         (mask().topK().isPresent() ? "approximate, " : "") + (pairsAreBound() ? "at most " : ""),
         unmaskedPairs(),
@@ -262,11 +256,11 @@ public final class AttentionPlan {
         blockPairs(Coverage.PARTIAL),
         blockPairs(Coverage.EMPTY),
         exchange(),
-        exchangeReason,
+        choice.summary(),
         shards(),
         assignment(),
         skewMaxOverMean(),
         keyRuns().size(),
-        megabytes(Placement.maxRunTokens(workload) * workload.keyValueBytesPerToken()));
+        Amount.bytes(Placement.maxRunTokens(workload) * workload.keyValueBytesPerToken()));
   }
 }

@@ -20,6 +20,7 @@ import io.sparkattention.partitioning.Coverage;
  * @param blocksPartial those of which it leaves a part
  * @param flops 2 · unmasked pairs · (keyDim + valueDim) per query head
  * @param attentionSeconds wall time from the first attention task's start to the last one's end
+ * @param predictedSeconds what the plan's cost model says {@code attentionSeconds} takes
  * @param cores cores of the task slots used
  * @param peakGflopsPerCore FMA peak measured in this run, all slots busy; null without Vector API
  * @param efficiency flops / (attentionSeconds · cores · peak); null without a peak
@@ -45,6 +46,7 @@ public record AttentionReport(
     long blocksPartial,
     double flops,
     double attentionSeconds,
+    double predictedSeconds,
     double gflops,
     int cores,
     Double peakGflopsPerCore,
@@ -80,6 +82,7 @@ public record AttentionReport(
         plan.blockPairs(Coverage.PARTIAL),
         flops,
         seconds,
+        plan.predicted().attentionSeconds(),
         gflops,
         cores,
         Double.isNaN(peak) ? null : peak,

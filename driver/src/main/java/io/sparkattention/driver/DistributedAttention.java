@@ -41,6 +41,7 @@ public final class DistributedAttention {
   private static final double PEAK_SECONDS = 0.5;
 
   private final JavaSparkContext context;
+  private final RunningCluster cluster;
   private final double peakSeconds;
 
   public DistributedAttention(SparkSession spark) {
@@ -52,13 +53,16 @@ public final class DistributedAttention {
    */
   DistributedAttention(SparkSession spark, double peakSeconds) {
     this.context = JavaSparkContext.fromSparkContext(spark.sparkContext());
+    this.cluster = new RunningCluster(context);
     this.peakSeconds = peakSeconds;
   }
 
   /** The plan of a run, without running it. */
   public AttentionPlan plan(AttentionInput input, AttentionConfig config) {
-    return new AttentionPlan(
-        input.layout(), input.keyValueType(), input.sequences(), input.pairMask(), config, slots());
+    Workload workload =
+        new Workload(
+            input.layout(), input.keyValueType(), input.sequences(), input.pairMask(), config);
+    return new AttentionPlan(workload, config, cluster.facts(config.facts()));
   }
 
   /**
@@ -94,7 +98,7 @@ public final class DistributedAttention {
       Optional<JavaRDD<ScoreBlock>> scores =
           plan.scoresOutput().map(stage -> ScoreBlock.of(plan, stage, queries, keyValues, rows));
       output.write(plan, rows, scores);
-      int cores = Math.min(plan.shards(), slots()) * taskCpus();
+      int cores = Math.min(plan.shards(), cluster.slots()) * cluster.taskCpus();
       return AttentionReport.of(plan, reading, cores, peak, kernels(plan));
     } finally {
       kept.forEach(rdd -> rdd.unpersist(false));
@@ -128,19 +132,9 @@ public final class DistributedAttention {
     };
   }
 
-  /** Tasks that the cluster runs at once. */
-  private int slots() {
-    return Math.max(1, context.defaultParallelism() / taskCpus());
-  }
-
-  /** Cores, and so threads, of each task. */
-  private int taskCpus() {
-    return context.getConf().getInt("spark.task.cpus", 1);
-  }
-
   /** The kernels of the executors' JVMs; more than one where not all run the same. */
   private String kernels(AttentionPlan plan) {
-    int slots = slots();
+    int slots = cluster.slots();
     Map<String, String> reasons = new TreeMap<>();
     context
         .parallelize(Collections.nCopies(slots, plan.kernel()), slots)
@@ -161,8 +155,8 @@ public final class DistributedAttention {
 
   /** GFLOP/s of a core with all of them busy at once; the mean over the slots. */
   private double measurePeak() {
-    int slots = slots();
-    int threads = taskCpus();
+    int slots = cluster.slots();
+    int threads = cluster.taskCpus();
     double sum =
         context
             .parallelize(Collections.nCopies(slots, peakSeconds), slots)

@@ -9,6 +9,8 @@ import io.sparkattention.partitioning.AttentionMask;
 import io.sparkattention.partitioning.Block;
 import io.sparkattention.partitioning.BlockGrid;
 import io.sparkattention.partitioning.BlockWork;
+import io.sparkattention.partitioning.HeadSizes;
+import io.sparkattention.partitioning.WorkProfile;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -175,6 +177,21 @@ public final class Workload {
     return (long) layout.numKeyValueHeads()
         * (layout.keyDim() + layout.valueDim())
         * keyValueType.bytes();
+  }
+
+  /** How much a token is. */
+  HeadSizes headSizes() {
+    return new HeadSizes(
+        layout.numHeads(),
+        layout.numKeyValueHeads(),
+        layout.keyDim(),
+        layout.valueDim(),
+        keyValueType.bytes());
+  }
+
+  /** What each block costs, for the cost model; counted now. */
+  WorkProfile profile() {
+    return new WorkProfile(mask, offsets, queryBlocks, keyBlocks, queryWork);
   }
 
   /** The kernel that was asked for, by the names of {@code AttentionKernels}. */

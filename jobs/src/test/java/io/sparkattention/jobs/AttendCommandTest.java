@@ -261,7 +261,7 @@ class AttendCommandTest extends CommandTest {
             "blocks       2 query and 2 key blocks of 2048 tokens",
             "block pairs  0 full, 2 partial, 0 empty")
         .anyMatch(line -> line.startsWith("mask         sliding-window:9"))
-        .anyMatch(line -> line.startsWith("exchange     ring (moves at most "))
+        .anyMatch(line -> line.startsWith("exchange     ring (fastest that fits, predicted "))
         .anyMatch(line -> line.startsWith("shards       3, balanced, skew 1.500, "));
     assertThat(folder).isDirectoryNotContaining(path -> !path.equals(in));
   }

@@ -17,6 +17,8 @@ public final class CostModel {
 
   private static final double STORAGE_SHARE = 0.6;
 
+  private static final double FILLED = 0.9;
+
   private final ClusterFacts facts;
   private final HeadSizes heads;
   private final double queries;
@@ -36,7 +38,7 @@ public final class CostModel {
     this.heads = heads;
     this.queries = queries;
     this.keys = keys;
-    this.runTokens = Math.min(runTokens, keys);
+    this.runTokens = Math.max(1, Math.min(runTokens, keys));
   }
 
   /**
@@ -81,21 +83,32 @@ public final class CostModel {
 
   /** Of the packed blocks the part that does not fit the storage memory and lies on local disks. */
   public double spilledShare() {
-    double stored =
-        (keys * heads.keyValueBytesPerToken()
-                + queries * (heads.queryBytesPerToken() + heads.rowBytesPerToken()))
-            / facts.executors();
-    return Math.max(0, 1 - storageBytes() / stored);
+    return Math.max(0, 1 - storageBytes() / storedBytes());
+  }
+
+  /** Packed blocks and finished rows that an executor keeps. */
+  private double storedBytes() {
+    double all =
+        keys * heads.keyValueBytesPerToken()
+            + queries * (heads.queryBytesPerToken() + heads.rowBytesPerToken());
+    return all / facts.executors();
   }
 
   private double storageBytes() {
-    return STORAGE_SHARE * Math.max(0, facts.memoryBytes() - RESERVED_BYTES);
+    return STORAGE_SHARE * usableBytes();
   }
 
-  /** Memory that a task may take: what storage leaves, shared by the tasks of an executor. */
+  private double usableBytes() {
+    return Math.max(0, facts.memoryBytes() - RESERVED_BYTES);
+  }
+
+  /**
+   * Bytes that a task may take: what the stored blocks leave, shared by the tasks of an executor,
+   * with room for the garbage collector.
+   */
   public double taskMemoryLimit() {
-    double rest = facts.memoryBytes() - RESERVED_BYTES - storageBytes();
-    return Math.max(0, rest) / facts.slotsPerExecutor();
+    double rest = usableBytes() - Math.min(storedBytes(), storageBytes());
+    return FILLED * rest / facts.slotsPerExecutor();
   }
 
   /** Time of a task to write bytes to a shuffle, or to read what is on its own executor. */

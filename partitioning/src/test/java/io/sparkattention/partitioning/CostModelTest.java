@@ -156,8 +156,11 @@ class CostModelTest {
     CostModel model = model(facts.with(Fact.STORAGE, 0.1));
     assertThat(model.spilledShare()).isCloseTo(1 - 60e6 / stored, EXACT);
     assertThat(model.fetchSeconds(1e9, 1, 1)).isCloseTo(model.spilledShare() * 10, EXACT);
-    assertThat(model(pure(1)).spilledShare()).isZero();
-    assertThat(model.taskMemoryLimit()).isCloseTo(40e6, within(1.0));
+    assertThat(model.taskMemoryLimit()).isCloseTo(0.9 * 40e6, within(1.0));
+    CostModel roomy = model(pure(1).with(Fact.CORES, 4));
+    assertThat(roomy.spilledShare()).isZero();
+    assertThat(roomy.taskMemoryLimit())
+        .isCloseTo(0.9 * (1000.0 * (1L << 30) - 300e6 - stored) / 4, within(1.0));
   }
 
   /** One query: its state is small whatever the keys; the ring would move all keys. */

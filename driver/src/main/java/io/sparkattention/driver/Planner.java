@@ -1,0 +1,194 @@
+package io.sparkattention.driver;
+
+import io.sparkattention.driver.AttentionConfig.ExchangeKind;
+import io.sparkattention.partitioning.Block;
+import io.sparkattention.partitioning.BlockAssignment;
+import io.sparkattention.partitioning.ClusterFacts;
+import io.sparkattention.partitioning.Cost;
+import io.sparkattention.partitioning.CostModel;
+import io.sparkattention.partitioning.RankVisits;
+import io.sparkattention.partitioning.RankWork;
+import io.sparkattention.partitioning.RingSchedule;
+import io.sparkattention.partitioning.WorkProfile;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.function.Predicate;
+import java.util.stream.IntStream;
+
+/**
+ * Chooses the exchange, the assignment and the number of shards of a workload on a cluster: the
+ * fastest by {@link CostModel} of those that fit. What the configuration fixes stays. The block
+ * size is never chosen, so that no choice touches the bits of the result.
+ */
+final class Planner {
+  /** Shards as multiples of the slots: more level the work and need less memory each. */
+  private static final int[] SHARDS_PER_SLOT = {1, 2, 4};
+
+  /** The model cannot tell times apart that are as close; the earlier candidate is then taken. */
+  static final double TIE = 1.02;
+
+  private static final List<ExchangeKind> EXCHANGES =
+      List.of(
+          ExchangeKind.RING,
+          ExchangeKind.REDUCE,
+          ExchangeKind.HEADS,
+          ExchangeKind.BROADCAST,
+          ExchangeKind.BARRIER);
+
+  private final Workload workload;
+  private final AttentionConfig config;
+  private final ClusterFacts facts;
+  private final WorkProfile profile;
+  private final long[] keyWork;
+  private final CostModel model;
+  private final List<Candidate> candidates = new ArrayList<>();
+
+  Planner(Workload workload, AttentionConfig config, ClusterFacts facts) {
+    this.workload = workload;
+    this.config = config;
+    this.facts = facts;
+    this.profile = workload.profile();
+    this.keyWork = workload.keyWork();
+    this.model =
+        new CostModel(
+            facts,
+            workload.headSizes(),
+            workload.queryTokens(),
+            workload.keyTokens(),
+            Placement.maxRunTokens(workload));
+  }
+
+  /**
+   * Costs all candidates and takes one.
+   *
+   * @throws InvalidInputException if none fits the memory of a task and the exchange is to be
+   *     chosen
+   */
+  PlanChoice choose() {
+    for (int shards : shardCounts()) {
+      for (BlockAssignment assignment : assignments()) {
+        addOwnersOfQueries(assignment, shards);
+        addReduce(assignment, shards);
+      }
+      addHeads(shards);
+    }
+    ExchangeKind asked = config.exchange();
+    Predicate<Candidate> wanted =
+        asked == ExchangeKind.AUTO
+            ? candidate -> candidate.refusal().isEmpty()
+            : candidate -> candidate.exchange() == asked;
+    List<Candidate> allowed = candidates.stream().filter(wanted).toList();
+    if (allowed.isEmpty()) {
+      throw tooLittleMemory();
+    }
+    double best =
+        allowed.stream().mapToDouble(candidate -> candidate.cost().seconds()).min().orElseThrow();
+    Candidate chosen =
+        allowed.stream()
+            .filter(candidate -> candidate.cost().seconds() <= TIE * best)
+            .min(Comparator.comparingInt(candidate -> EXCHANGES.indexOf(candidate.exchange())))
+            .orElseThrow();
+    return new PlanChoice(chosen, asked != ExchangeKind.AUTO, candidates, model.taskMemoryLimit());
+  }
+
+  private InvalidInputException tooLittleMemory() {
+    Candidate least =
+        candidates.stream()
+            .min(Comparator.comparingDouble(candidate -> candidate.cost().taskBytes()))
+            .orElseThrow();
+    return new InvalidInputException(
+        "Cannot plan for %s of memory a task: the least that any exchange needs is %s, %s over %d shards; give executors more memory, or fix %s and %s to try all the same"
+            .formatted(
+                Amount.bytes(model.taskMemoryLimit()),
+                Amount.bytes(least.cost().taskBytes()),
+                least.exchange(),
+                least.shards(),
+                AttentionConfig.Key.EXCHANGE.option(),
+                AttentionConfig.Key.SHARDS.option()));
+  }
+
+  /** More shards than blocks would leave some without work. */
+  private Set<Integer> shardCounts() {
+    if (config.shards().isPresent()) {
+      return Set.of(config.shards().getAsInt());
+    }
+    int blocks = Math.max(workload.queryBlocks().size(), workload.keyBlocks().size());
+    Set<Integer> counts = new LinkedHashSet<>();
+    for (int perSlot : SHARDS_PER_SLOT) {
+      long shards = (long) perSlot * facts.slots();
+      if (counts.isEmpty() || shards <= blocks) {
+        counts.add((int) Math.min(shards, AttentionConfig.MAX_SHARDS));
+      }
+    }
+    return counts;
+  }
+
+  /** The usual one first. */
+  private Set<BlockAssignment> assignments() {
+    if (config.assignment().isPresent()) {
+      return Set.of(config.assignment().get());
+    }
+    Set<BlockAssignment> assignments = new LinkedHashSet<>();
+    // Blocks differ in work under an uneven mask or where sequences differ in length.
+    if (workload.mask().unequalWork() || workload.sequences().size() > 1) {
+      assignments.add(BlockAssignment.BALANCED);
+    }
+    assignments.addAll(List.of(BlockAssignment.values()));
+    return assignments;
+  }
+
+  private void addOwnersOfQueries(BlockAssignment assignment, int shards) {
+    int[] ranks = assignment.ranks(workload.queryWork(), shards);
+    RankWork[] work = profile.queryRankWork(ranks, shards);
+    RankVisits[] visits = profile.visits(ranks, shards, keyRuns(shards));
+    add(ExchangeKind.RING, assignment, shards, model.ring(work, visits));
+    add(ExchangeKind.BARRIER, assignment, shards, model.barrier(work, visits));
+    add(ExchangeKind.BROADCAST, assignment, shards, model.broadcast(work));
+  }
+
+  private List<List<Block>> keyRuns(int shards) {
+    List<Block> keys = workload.keyBlocks();
+    int[] keyShards = BlockAssignment.CONTIGUOUS.ranks(new long[keys.size()], shards);
+    return RingSchedule.runs(keys, keyShards, Placement.maxRunTokens(workload));
+  }
+
+  private void addReduce(BlockAssignment assignment, int shards) {
+    int[] keyShards = assignment.ranks(keyWork, shards);
+    RankWork[] work = profile.keyRankWork(keyShards, keyWork, shards);
+    add(ExchangeKind.REDUCE, assignment, shards, model.reduce(work));
+  }
+
+  /** Which blocks are whose does not matter where every task gets all of them. */
+  private void addHeads(int shards) {
+    int[] one = IntStream.generate(() -> 0).limit(workload.queryBlocks().size()).toArray();
+    RankWork all = profile.queryRankWork(one, 1)[0];
+    int groups = Math.min(shards, workload.layout().numKeyValueHeads());
+    BlockAssignment assignment = assignments().iterator().next();
+    add(ExchangeKind.HEADS, assignment, shards, model.heads(all, groups));
+  }
+
+  private void add(ExchangeKind exchange, BlockAssignment assignment, int shards, Cost cost) {
+    candidates.add(
+        new Candidate(exchange, assignment, shards, cost, refusal(exchange, shards, cost)));
+  }
+
+  private Optional<String> refusal(ExchangeKind exchange, int shards, Cost cost) {
+    if (!exchange.isSupported()) {
+      return Optional.of("not supported yet");
+    }
+    if (exchange == ExchangeKind.BARRIER && shards > facts.slots()) {
+      return Optional.of(
+          "needs %,d slots at once, the cluster has %,d".formatted(shards, facts.slots()));
+    }
+    if (cost.taskBytes() > model.taskMemoryLimit()) {
+      return Optional.of(
+          "needs %s of memory a task, has %s"
+              .formatted(Amount.bytes(cost.taskBytes()), Amount.bytes(model.taskMemoryLimit())));
+    }
+    return Optional.empty();
+  }
+}
