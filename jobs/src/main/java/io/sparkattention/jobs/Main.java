@@ -78,7 +78,8 @@ public final class Main {
 
   /** The commands that can run; each is a {@code Callable<Integer>} annotated with its name. */
   private static List<Object> commands() {
-    return List.of(new AttendCommand(), new ProjectCommand(), new DemoCommand());
+    return List.of(
+        new AttendCommand(), new SimulateCommand(), new ProjectCommand(), new DemoCommand());
   }
 
   /** Runs the command that the arguments name and returns the exit status; never throws. */

@@ -7,9 +7,10 @@ import java.util.TreeMap;
 
 /**
  * The ring of one sequence under a mask, as {@code ring} plans it: query blocks by an assignment,
- * keys contiguous, shards in which a rank sees no key left out. What a rank computes in a shard is
- * counted beforehand, in pieces of shards that all its queries see whole or not at all, and single
- * shards of which some query sees a part: a step then takes a search among a few pieces.
+ * keys contiguous and cut into runs, the unit that is fetched, runs in which a rank sees no key
+ * left out. What a rank computes is counted beforehand, in pieces of runs that all its queries see
+ * whole or not at all, and single runs of which some query sees a part: a step then takes a search
+ * among a few pieces.
  */
 final class MaskedRing implements RingSimulation.Work {
   private final AttentionMask mask;
@@ -18,24 +19,30 @@ final class MaskedRing implements RingSimulation.Work {
   /** [ranks]: of a visible pair of all heads. */
   private final double[] pairSeconds;
 
-  /** [shards that are not empty]. */
-  private final Block[] shards;
+  /** [runs]: its keys. */
+  private final Block[] runs;
+
+  /** [runs]. */
+  private final int[] runShards;
+
+  /** [ranks + 1]: the first run of each shard. */
+  private final int[] firstRun;
 
   /** [ranks]. */
   private final Pieces[] pieces;
 
   /**
-   * Shards in which a rank sees a key.
+   * Runs in which a rank sees a key.
    *
-   * @param from [pieces], ascending: first shard of each
+   * @param from [pieces], ascending: first run of each
    * @param to [pieces]: one past the last
-   * @param rows [pieces]: queries that see all of each shard
-   * @param pairs [pieces]: visible pairs of the others; the piece then has one shard
+   * @param rows [pieces]: queries that see all of each run
+   * @param pairs [pieces]: visible pairs of the others; the piece then has one run
    */
   private record Pieces(int[] from, int[] to, long[] rows, long[] pairs) {
-    /** The piece that holds the shard or, if none does, the next one. */
-    int find(int shard) {
-      int found = Arrays.binarySearch(to, shard + 1);
+    /** The piece that holds the run or, if none does, the next one. */
+    int find(int run) {
+      int found = Arrays.binarySearch(to, run + 1);
       return found >= 0 ? found : -found - 1;
     }
   }
@@ -43,7 +50,8 @@ final class MaskedRing implements RingSimulation.Work {
   /**
    * @param queryBlocks those of one sequence, in order
    * @param queryRanks [queryBlocks]: the rank of each
-   * @param keyBlocks of the same sequence, in order
+   * @param keyRuns of the same sequence, in order; see {@link RingSchedule#runs}
+   * @param runShards [keyRuns]: the shard of each, ascending
    * @param bytesPerToken of keys and values
    * @param pairSeconds [ranks]: what a visible pair takes, all heads together
    */
@@ -51,19 +59,24 @@ final class MaskedRing implements RingSimulation.Work {
       AttentionMask mask,
       List<Block> queryBlocks,
       int[] queryRanks,
-      List<Block> keyBlocks,
+      List<List<Block>> keyRuns,
+      int[] runShards,
       double bytesPerToken,
       double[] pairSeconds) {
     int ranks = pairSeconds.length;
     this.mask = mask;
     this.bytesPerToken = bytesPerToken;
     this.pairSeconds = pairSeconds;
-    int[] keyShards = BlockAssignment.CONTIGUOUS.ranks(new long[keyBlocks.size()], ranks);
-    this.shards =
-        joined(keyBlocks, keyShards, ranks).stream()
-            .filter(keys -> !keys.isEmpty())
-            .map(keys -> keys.get(0))
+    this.runs =
+        keyRuns.stream()
+            .map(run -> new Block(0, run.get(0).start(), run.get(run.size() - 1).end()))
             .toArray(Block[]::new);
+    this.runShards = runShards;
+    this.firstRun = new int[ranks + 1];
+    for (int shard : runShards) {
+      firstRun[shard + 1]++;
+    }
+    Arrays.parallelPrefix(firstRun, Integer::sum);
     this.pieces =
         joined(queryBlocks, queryRanks, ranks).stream().map(this::pieces).toArray(Pieces[]::new);
   }
@@ -87,15 +100,15 @@ final class MaskedRing implements RingSimulation.Work {
   }
 
   private Pieces pieces(List<Block> queries) {
-    // What changes at a shard: the queries that see it whole and so on, and pairs of that shard.
+    // How many more queries see a run whole than the run before, and the pairs of the others.
     TreeMap<Integer, Long> rowChanges = new TreeMap<>();
     TreeMap<Integer, Long> partPairs = new TreeMap<>();
     for (Block query : queries) {
-      look(query, 0, shards.length, rowChanges, partPairs);
+      look(query, 0, runs.length, rowChanges, partPairs);
     }
-    for (int shard : partPairs.keySet()) {
-      rowChanges.merge(shard, 0L, Long::sum);
-      rowChanges.merge(shard + 1, 0L, Long::sum);
+    for (int run : partPairs.keySet()) {
+      rowChanges.merge(run, 0L, Long::sum);
+      rowChanges.merge(run + 1, 0L, Long::sum);
     }
     int[] starts = rowChanges.keySet().stream().mapToInt(Integer::intValue).toArray();
     Pieces all =
@@ -123,14 +136,14 @@ final class MaskedRing implements RingSimulation.Work {
         Arrays.copyOf(all.pairs, count));
   }
 
-  /** Notes what the query sees of the shards in [from, to). */
+  /** Notes what the query sees of the runs in [from, to). */
   private void look(
       Block query,
       int from,
       int to,
       TreeMap<Integer, Long> rowChanges,
       TreeMap<Integer, Long> partPairs) {
-    Block keys = new Block(0, shards[from].start(), shards[to - 1].end());
+    Block keys = new Block(0, runs[from].start(), runs[to - 1].end());
     Coverage coverage = mask.coverage(query, keys, 0);
     if (coverage == Coverage.FULL) {
       rowChanges.merge(from, query.end() - query.start(), Long::sum);
@@ -154,37 +167,61 @@ final class MaskedRing implements RingSimulation.Work {
 
   @Override
   public int nextStep(int rank, int step) {
-    Pieces own = pieces[rank];
+    int ranks = pieces.length;
     int shard = rank + step;
-    if (shard < pieces.length) {
-      int piece = own.find(shard);
-      if (piece < own.to.length) {
-        return Math.max(shard, own.from[piece]) - rank;
+    if (shard < ranks) {
+      int found = nextShard(rank, shard);
+      if (found < ranks) {
+        return found - rank;
       }
-      shard = pieces.length;
+      shard = ranks;
     }
-    shard -= pieces.length;
-    int piece = own.find(shard);
-    if (piece == own.to.length) {
-      return -1;
-    }
-    int found = Math.max(shard, own.from[piece]);
-    return found < rank ? found + pieces.length - rank : -1;
+    int found = nextShard(rank, shard - ranks);
+    return found < rank ? found + ranks - rank : -1;
+  }
+
+  /** The first shard from this one on in which the rank sees a key; the number of ranks if none. */
+  private int nextShard(int rank, int shard) {
+    Pieces own = pieces[rank];
+    int piece = own.find(firstRun[shard]);
+    return piece == own.to.length
+        ? pieces.length
+        : runShards[Math.max(firstRun[shard], own.from[piece])];
   }
 
   @Override
   public double foldSeconds(int rank, int step) {
-    int shard = rank + step < pieces.length ? rank + step : rank + step - pieces.length;
+    int shard = shard(rank, step);
     Pieces own = pieces[rank];
-    int piece = own.find(shard);
-    Block keys = shards[shard];
-    double pairs = (double) own.rows[piece] * (keys.end() - keys.start()) + own.pairs[piece];
+    int end = firstRun[shard + 1];
+    double pairs = 0;
+    for (int i = own.find(firstRun[shard]); i < own.to.length && own.from[i] < end; i++) {
+      pairs += own.rows[i] * tokens(own, i, shard) + own.pairs[i];
+    }
     return pairs * pairSeconds[rank];
   }
 
   @Override
-  public double shardBytes(int shard) {
-    return (shards[shard].end() - shards[shard].start()) * bytesPerToken;
+  public double fetchBytes(int rank, int step) {
+    int shard = shard(rank, step);
+    Pieces own = pieces[rank];
+    int end = firstRun[shard + 1];
+    double tokens = 0;
+    for (int i = own.find(firstRun[shard]); i < own.to.length && own.from[i] < end; i++) {
+      tokens += tokens(own, i, shard);
+    }
+    return tokens * bytesPerToken;
+  }
+
+  private int shard(int rank, int step) {
+    return rank + step < pieces.length ? rank + step : rank + step - pieces.length;
+  }
+
+  /** Keys of the runs that a piece and a shard have in common. */
+  private double tokens(Pieces own, int piece, int shard) {
+    int from = Math.max(own.from[piece], firstRun[shard]);
+    int to = Math.min(own.to[piece], firstRun[shard + 1]);
+    return runs[to - 1].end() - runs[from].start();
   }
 
   @Override

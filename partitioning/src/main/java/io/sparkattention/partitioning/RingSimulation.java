@@ -32,8 +32,8 @@ final class RingSimulation {
     /** Seconds of a step on an executor that is not slowed. */
     double foldSeconds(int rank, int step);
 
-    /** Bytes of the keys and values of a shard. */
-    double shardBytes(int shard);
+    /** Bytes of the keys and values of a step's shard that the rank asks for. */
+    double fetchBytes(int rank, int step);
 
     /** Whether all ranks are alike, so that one stands for all as long as nothing disturbs them. */
     boolean symmetric();
@@ -206,7 +206,7 @@ final class RingSimulation {
     if (owner == rank) {
       return now;
     }
-    double size = work.shardBytes(owner);
+    double size = work.fetchBytes(rank, step);
     double transfer = size / link.bytesPerSecond();
     double start = Math.max(now, sent[owner]);
     Loss loss = losses[owner];

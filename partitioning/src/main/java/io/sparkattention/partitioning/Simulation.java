@@ -94,6 +94,8 @@ public final class Simulation {
   private final CostModel model;
   private final List<Block> keyBlocks;
   private final List<Block> queryBlocks;
+  private final List<List<Block>> keyRuns;
+  private final int[] runShards;
   private final WorkProfile profile;
   private final int[] queryRanks;
   private final RankWork[] work;
@@ -131,6 +133,9 @@ public final class Simulation {
         blocks.assignment() == BlockAssignment.BALANCED
             ? BlockWork.cutHeavy(mask, offset, keyBlocks, keyBlocks, executors)
             : keyBlocks;
+    int[] keyShards = BlockAssignment.CONTIGUOUS.ranks(new long[keyBlocks.size()], executors);
+    this.keyRuns = RingSchedule.runs(keyBlocks, keyShards, (long) fetchTokens());
+    this.runShards = RingSchedule.runShards(keyRuns, keyShards);
     long[] queryWork = BlockWork.queryWork(mask, offset, queryBlocks, keyBlocks);
     this.profile = new WorkProfile(mask, offset, queryBlocks, keyBlocks, queryWork);
     this.queryRanks = blocks.assignment().ranks(queryWork, executors);
@@ -234,9 +239,7 @@ public final class Simulation {
   }
 
   private RankVisits[] visits() {
-    int[] shards = BlockAssignment.CONTIGUOUS.ranks(new long[keyBlocks.size()], executors);
-    List<List<Block>> runs = RingSchedule.runs(keyBlocks, shards, (long) fetchTokens());
-    return profile.visits(queryRanks, executors, runs);
+    return profile.visits(queryRanks, executors, keyRuns);
   }
 
   private RankWork[] keyWork() {
@@ -296,7 +299,13 @@ public final class Simulation {
                     rank.visiblePairs() == 0 ? 0 : model.foldSeconds(rank) / rank.visiblePairs())
             .toArray();
     return new MaskedRing(
-        mask, queryBlocks, queryRanks, keyBlocks, heads.keyValueBytesPerToken(), pairSeconds);
+        mask,
+        queryBlocks,
+        queryRanks,
+        keyRuns,
+        runShards,
+        heads.keyValueBytesPerToken(),
+        pairSeconds);
   }
 
   /** A ring of tasks that run at once: when an executor is lost, all of them begin anew. */

@@ -20,7 +20,7 @@ record UniformRing(int ranks, double foldSeconds, double shardBytes)
   }
 
   @Override
-  public double shardBytes(int shard) {
+  public double fetchBytes(int rank, int step) {
     return shardBytes;
   }
 

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -26,7 +27,10 @@ class MaskedRingTest {
         int[] keyShards = BlockAssignment.CONTIGUOUS.ranks(new long[keys.size()], ranks);
         double[] unit = new double[ranks];
         Arrays.fill(unit, 1);
-        MaskedRing ring = new MaskedRing(oracle.mask(), queries, queryRanks, keys, 1, unit);
+        List<List<Block>> runs = RingSchedule.runs(keys, keyShards, 4);
+        int[] runShards = RingSchedule.runShards(runs, keyShards);
+        MaskedRing ring =
+            new MaskedRing(oracle.mask(), queries, queryRanks, runs, runShards, 1, unit);
         for (int rank = 0; rank < ranks; rank++) {
           int expectedNext = 0;
           for (int step = 0; step < ranks; step++) {
@@ -43,6 +47,9 @@ class MaskedRingTest {
               assertThat(ring.nextStep(rank, expectedNext)).isEqualTo(step);
               assertThat(ring.nextStep(rank, step)).isEqualTo(step);
               assertThat(ring.foldSeconds(rank, step)).isEqualTo(pairs);
+              assertThat(ring.fetchBytes(rank, step))
+                  .isEqualTo(
+                      tokens(oracle, own(queries, queryRanks, rank), runs, runShards, shard));
               expectedNext = step + 1;
             }
           }
@@ -50,5 +57,28 @@ class MaskedRingTest {
         }
       }
     }
+  }
+
+  private static List<Block> own(List<Block> blocks, int[] ranks, int rank) {
+    return IntStream.range(0, ranks.length)
+        .filter(i -> ranks[i] == rank)
+        .mapToObj(blocks::get)
+        .toList();
+  }
+
+  /** Keys of the runs of a shard in which some of the queries sees one. */
+  private static double tokens(
+      MaskOracle oracle, List<Block> queries, List<List<Block>> runs, int[] runShards, int shard) {
+    double tokens = 0;
+    for (int run = 0; run < runShards.length; run++) {
+      List<Block> keys = runs.get(run);
+      boolean seen =
+          queries.stream()
+              .anyMatch(q -> keys.stream().anyMatch(k -> oracle.visiblePairs(q, k, 0) > 0));
+      if (runShards[run] == shard && seen) {
+        tokens += keys.stream().mapToInt(Block::tokens).sum();
+      }
+    }
+    return tokens;
   }
 }

@@ -43,8 +43,8 @@ class RingSimulationTest {
     }
 
     @Override
-    public double shardBytes(int shard) {
-      return ring.shardBytes(shard);
+    public double fetchBytes(int rank, int step) {
+      return ring.fetchBytes(rank, step);
     }
 
     @Override
@@ -164,7 +164,7 @@ class RingSimulationTest {
           }
 
           @Override
-          public double shardBytes(int shard) {
+          public double fetchBytes(int rank, int step) {
             return 100;
           }
 
@@ -256,8 +256,8 @@ class RingSimulationTest {
       }
 
       @Override
-      public double shardBytes(int shard) {
-        return sizes[shard];
+      public double fetchBytes(int rank, int step) {
+        return sizes[(rank + step) % sizes.length];
       }
 
       @Override
