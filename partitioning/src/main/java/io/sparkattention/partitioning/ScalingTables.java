@@ -50,13 +50,13 @@ public record ScalingTables(
     StringBuilder text = new StringBuilder();
     append(
         text,
-        "Simulated, not measured: executors of %.0f cores at %.4g GFLOP/s, %.4g GiB, %.4g GB/s,"
-            + " %.4g ms a fetch%n",
-        facts.get(Fact.CORES),
-        facts.get(Fact.MULTIPLY_ADDS),
-        facts.get(Fact.MEMORY),
-        facts.get(Fact.NETWORK),
-        facts.get(Fact.LATENCY));
+        "Simulated, not measured: executors of %s cores at %s GFLOP/s, %s GiB, %s GB/s, %s ms a"
+            + " fetch%n",
+        number(facts.get(Fact.CORES)),
+        number(facts.get(Fact.MULTIPLY_ADDS)),
+        number(facts.get(Fact.MEMORY)),
+        number(facts.get(Fact.NETWORK)),
+        number(facts.get(Fact.LATENCY)));
     append(
         text,
         "%d heads, %d of keys and values, keyDim %d, valueDim %d, %d bytes; mask %s, %s, %d tokens"
@@ -87,11 +87,11 @@ public record ScalingTables(
     }
     return String.format(
         Locale.ROOT,
-        "%.4g %% of the executors slower by %.4g, %d lost (%.4g s to detect), seed %d",
-        100 * trouble.stragglerShare(),
-        trouble.stragglerFactor(),
+        "%s %% of the executors slower by %s, %d lost (%s s to detect), seed %d",
+        number(100 * trouble.stragglerShare()),
+        number(trouble.stragglerFactor()),
         trouble.lost(),
-        trouble.detectSeconds(),
+        number(trouble.detectSeconds()),
         trouble.seed());
   }
 
@@ -142,6 +142,12 @@ public record ScalingTables(
 
   private static String percent(double share) {
     return String.format(Locale.ROOT, "%.1f %%", 100 * share);
+  }
+
+  private static String number(double value) {
+    return value == Math.rint(value)
+        ? String.format(Locale.ROOT, "%.0f", value)
+        : String.format(Locale.ROOT, "%.4g", value);
   }
 
   private static void append(StringBuilder text, String format, Object... values) {
