@@ -21,10 +21,12 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.OptionalInt;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.function.Function;
 import org.apache.commons.text.similarity.LevenshteinDistance;
 import org.apache.spark.SparkConf;
+import org.apache.spark.network.util.JavaUtils;
 import scala.Tuple2;
 
 /**
@@ -70,6 +72,8 @@ public final class AttentionConfig implements Serializable {
     SHARDS("shards", "a whole number from 1 to " + MAX_SHARDS),
     /** What the planner knows of the cluster; single facts are {@code facts.NAME}. */
     FACTS("facts", "a properties file as calibrate writes it"),
+    /** Bytes that a task may hold; what executors have beside their storage where it is absent. */
+    MAX_MEMORY("maxMemory", "a size such as 512m, 4g or a number of bytes, at least 1m"),
     /** Query heads, where the shape of the input does not say. */
     NUM_HEADS("numHeads", "a whole number from 1 to " + MAX_HEADS),
     /** Key/value heads, likewise; as many as query heads where it is absent. */
@@ -108,7 +112,7 @@ public final class AttentionConfig implements Serializable {
     HEADS,
     BROADCAST;
 
-    private static final Set<ExchangeKind> NOT_SUPPORTED_YET = Set.of(BARRIER, HEADS, BROADCAST);
+    private static final Set<ExchangeKind> NOT_SUPPORTED_YET = Set.of(BARRIER, BROADCAST);
 
     /** Whether there is such an exchange already. */
     boolean isSupported() {
@@ -138,6 +142,7 @@ public final class AttentionConfig implements Serializable {
   private static final int MAX_BLOCK_TOKENS = 65_536;
   static final int MAX_SHARDS = 100_000;
   private static final int MAX_HEADS = 65_536;
+  private static final long MIN_MEMORY = 1L << 20;
 
   /** Scaled queries stay float32 for every query below 1e8. */
   private static final double MAX_SCALE = 1e30;
@@ -152,6 +157,7 @@ public final class AttentionConfig implements Serializable {
   private final Integer shards;
   private final ClusterFacts facts;
   private final String factsSource;
+  private final Long maxMemory;
   private final Integer numHeads;
   private final Integer numKeyValueHeads;
   private final ElementType keyValueType;
@@ -171,6 +177,7 @@ public final class AttentionConfig implements Serializable {
     FactsFile file = new FactsFile(lists);
     this.facts = file.with(s.get(Key.FACTS, file::read, ClusterFacts.defaults()), s.conf);
     this.factsSource = file.source();
+    this.maxMemory = s.get(Key.MAX_MEMORY, AttentionConfig::parseMemory, null);
     this.numHeads = s.get(Key.NUM_HEADS, upTo(MAX_HEADS), null);
     this.numKeyValueHeads = s.get(Key.NUM_KV_HEADS, upTo(MAX_HEADS), null);
     this.keyValueType = s.get(Key.KEY_VALUE_TYPE, AttentionConfig::parseElementType, null);
@@ -189,6 +196,7 @@ public final class AttentionConfig implements Serializable {
     this.shards = other.shards;
     this.facts = other.facts;
     this.factsSource = other.factsSource;
+    this.maxMemory = other.maxMemory;
     this.numHeads = other.numHeads;
     this.numKeyValueHeads = other.numKeyValueHeads;
     this.keyValueType = other.keyValueType;
@@ -297,6 +305,15 @@ public final class AttentionConfig implements Serializable {
     return value;
   }
 
+  /** A size as Spark writes it; without a unit it is in bytes. */
+  private static Long parseMemory(String text) {
+    long bytes = JavaUtils.byteStringAsBytes(text);
+    if (bytes < MIN_MEMORY) {
+      throw new IllegalArgumentException("Out of range: " + bytes);
+    }
+    return bytes;
+  }
+
   /** Null: auto. */
   private static ElementType parseElementType(String text) {
     if (text.equals("auto")) {
@@ -377,6 +394,11 @@ public final class AttentionConfig implements Serializable {
   /** Absent: the planner chooses. */
   public OptionalInt shards() {
     return optional(shards);
+  }
+
+  /** Bytes that a task may hold; absent: what executors have beside what they store. */
+  public OptionalLong maxMemory() {
+    return maxMemory == null ? OptionalLong.empty() : OptionalLong.of(maxMemory);
   }
 
   /** Absent: the input's shape says. */

@@ -27,7 +27,7 @@ public interface AttentionInput {
     return Optional.empty();
   }
 
-  /** Partition r holds the packed query blocks of rank r. */
+  /** Partition p holds the packed query blocks of {@link AttentionPlan#queryPartitions} p. */
   JavaRDD<PlacedQueries> queries(AttentionPlan plan);
 
   /** Partition i holds the packed key/value blocks of run i. */

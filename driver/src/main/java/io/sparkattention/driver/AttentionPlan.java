@@ -27,6 +27,7 @@ public final class AttentionPlan {
   private final Workload workload;
   private final PlanChoice choice;
   private final Placement placement;
+  private final MemoryLimit memory;
   private final ClusterFacts facts;
   private final String factsSource;
 
@@ -34,17 +35,16 @@ public final class AttentionPlan {
    * Plans a run.
    *
    * @param facts of the cluster that is to run it
-   * @throws InvalidInputException if the exchange is to be chosen and none fits; see {@link
-   *     Planner}
+   * @throws InvalidInputException if a task would need more memory than it may
    */
   public AttentionPlan(Workload workload, AttentionConfig config, ClusterFacts facts) {
     this.workload = workload;
     this.facts = facts;
     this.factsSource = config.factsSource();
-    this.choice = new Planner(workload, config, facts).choose();
-    Candidate chosen = choice.chosen();
-    this.placement =
-        new Placement(workload, chosen.exchange(), chosen.assignment(), chosen.shards());
+    this.memory = new MemoryLimit(workload, config, ExecutorMemory.of(facts));
+    this.choice = new Planner(workload, config, facts, memory.taskBytes()).choose();
+    this.placement = choice.placement();
+    memory.check(placement);
   }
 
   /** What the planner chose from. */
@@ -55,6 +55,10 @@ public final class AttentionPlan {
   /** What the chosen placement is predicted to take. */
   public Cost predicted() {
     return choice.chosen().cost();
+  }
+
+  static String megabytes(double bytes) {
+    return String.format(Locale.ROOT, "%.1f MB", bytes / 1e6);
   }
 
   /** What is computed. */
@@ -110,6 +114,21 @@ public final class AttentionPlan {
   /** [queryBlocks]: the rank that owns each; not a copy. */
   public int[] queryRanks() {
     return placement.queryRanks();
+  }
+
+  /** [queryBlocks]: the partition of the queries' RDD that holds each. */
+  public int[] queryPartitions() {
+    return placement.queryPartitions();
+  }
+
+  /** Partitions of the queries' RDD: one for each turn of each rank. */
+  public int queryPartitionCount() {
+    return placement.queryPartitionCount();
+  }
+
+  /** Whether executors can store what the run stores without their disks. */
+  public boolean storedInMemory() {
+    return memory.storedInMemory();
   }
 
   /** The partitions of the key/value RDD: consecutive key blocks of one shard. */
@@ -208,7 +227,7 @@ public final class AttentionPlan {
             (int) facts.get(Fact.CORES),
             facts.get(Fact.MEMORY),
             facts.slots(),
-            Amount.bytes(choice.taskMemoryLimit()),
+            Amount.bytes(memory.taskBytes()),
             factsSource)
         + choice.table()
         + """
@@ -233,6 +252,7 @@ public final class AttentionPlan {
         block pairs  %,d full, %,d partial, %,d empty
         exchange     %s (%s)
         shards       %d, %s, skew %.3f, %d fetch units of up to %s
+        memory       %s
         """,
         sequences().size(),
         workload.queryTokens(),
@@ -243,7 +263,7 @@ public final class AttentionPlan {
         layout().valueDim(),
         keyValueType(),
         workload.keyValueTypeReason(),
-        Amount.bytes((double) workload.keyTokens() * workload.keyValueBytesPerToken()),
+        megabytes((double) workload.keyTokens() * workload.keyValueBytesPerToken()),
         mask().summary() + (pairMask().isPresent() ? " and a mask tensor" : ""),
         (mask().topK().isPresent() ? "approximate, " : "") + (pairsAreBound() ? "at most " : ""),
         unmaskedPairs(),
@@ -261,6 +281,7 @@ public final class AttentionPlan {
         assignment(),
         skewMaxOverMean(),
         keyRuns().size(),
-        Amount.bytes(Placement.maxRunTokens(workload) * workload.keyValueBytesPerToken()));
+        megabytes(Placement.maxRunTokens(workload) * workload.keyValueBytesPerToken()),
+        memory.summary(placement));
   }
 }

@@ -24,6 +24,11 @@ import io.sparkattention.partitioning.Coverage;
  * @param cores cores of the task slots used
  * @param peakGflopsPerCore FMA peak measured in this run, all slots busy; null without Vector API
  * @param efficiency flops / (attentionSeconds · cores · peak); null without a peak
+ * @param computeSeconds spent on folding keys and values; like the three that follow a sum over
+ *     tasks, of which several run at once
+ * @param waitSeconds spent on waiting for keys, values or states that were not there yet
+ * @param fetchSeconds spent on reading them, in part while the task computed
+ * @param finishSeconds spent on merging states that met, and on making rows of them
  * @param bytesMoved between executors
  * @param skewMaxOverMean work per rank
  * @param peakHeapBytes largest use after a collection of any executor
@@ -51,6 +56,10 @@ public record AttentionReport(
     int cores,
     Double peakGflopsPerCore,
     Double efficiency,
+    double computeSeconds,
+    double waitSeconds,
+    double fetchSeconds,
+    double finishSeconds,
     long bytesMoved,
     double skewMaxOverMean,
     long peakHeapBytes,
@@ -87,6 +96,10 @@ public record AttentionReport(
         cores,
         Double.isNaN(peak) ? null : peak,
         Double.isNaN(peak) ? null : gflops / (cores * peak),
+        reading.times().computeNanos() / 1e9,
+        reading.times().waitNanos() / 1e9,
+        reading.times().fetchNanos() / 1e9,
+        reading.times().finishNanos() / 1e9,
         reading.bytesMoved(),
         plan.skewMaxOverMean(),
         reading.peakHeapBytes(),

@@ -15,4 +15,10 @@ public record Candidate(
     BlockAssignment assignment,
     int shards,
     Cost cost,
-    Optional<String> refusal) {}
+    Optional<String> refusal) {
+
+  /** The same, which cannot be taken. */
+  Candidate refused(String reason) {
+    return new Candidate(exchange, assignment, shards, cost, Optional.of(reason));
+  }
+}

@@ -3,12 +3,14 @@ package io.sparkattention.driver;
 import io.sparkattention.driver.exchange.AttentionMeter;
 import io.sparkattention.driver.exchange.AttentionRows;
 import io.sparkattention.driver.exchange.Exchange;
+import io.sparkattention.driver.exchange.HeadsExchange;
 import io.sparkattention.driver.exchange.PlacedKeyValues;
 import io.sparkattention.driver.exchange.PlacedQueries;
 import io.sparkattention.driver.exchange.ReduceExchange;
 import io.sparkattention.driver.exchange.RingExchange;
 import io.sparkattention.driver.exchange.ScoreBlock;
 import io.sparkattention.kernels.AttentionKernels;
+import io.sparkattention.partitioning.ClusterFacts;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -59,10 +61,12 @@ public final class DistributedAttention {
 
   /** The plan of a run, without running it. */
   public AttentionPlan plan(AttentionInput input, AttentionConfig config) {
-    Workload workload =
-        new Workload(
-            input.layout(), input.keyValueType(), input.sequences(), input.pairMask(), config);
-    return new AttentionPlan(workload, config, cluster.facts(config.facts()));
+    return new AttentionPlan(Workload.of(input, config), config, facts(config));
+  }
+
+  /** What is known of the cluster: what Spark says now, and for the rest the configuration. */
+  public ClusterFacts facts(AttentionConfig config) {
+    return cluster.facts(config.facts());
   }
 
   /**
@@ -98,7 +102,7 @@ public final class DistributedAttention {
       Optional<JavaRDD<ScoreBlock>> scores =
           plan.scoresOutput().map(stage -> ScoreBlock.of(plan, stage, queries, keyValues, rows));
       output.write(plan, rows, scores);
-      int cores = Math.min(plan.shards(), cluster.slots()) * cluster.taskCpus();
+      int cores = Math.min(plan.placement().tasks(), cluster.slots()) * cluster.taskCpus();
       return AttentionReport.of(plan, reading, cores, peak, kernels(plan));
     } finally {
       kept.forEach(rdd -> rdd.unpersist(false));
@@ -128,6 +132,7 @@ public final class DistributedAttention {
     return switch (plan.exchange()) {
       case RING -> new RingExchange();
       case REDUCE -> new ReduceExchange();
+      case HEADS -> new HeadsExchange();
       default -> throw new IllegalArgumentException("Not an exchange: " + plan.exchange());
     };
   }

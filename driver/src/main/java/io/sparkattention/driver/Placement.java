@@ -1,10 +1,14 @@
 package io.sparkattention.driver;
 
 import io.sparkattention.driver.AttentionConfig.ExchangeKind;
+import io.sparkattention.kernels.HeadLayout;
+import io.sparkattention.kernels.HeadSlice;
 import io.sparkattention.partitioning.Block;
 import io.sparkattention.partitioning.BlockAssignment;
 import io.sparkattention.partitioning.RingSchedule;
 import java.util.Arrays;
+import java.util.Collections;
+import java.util.Comparator;
 import java.util.List;
 
 /**
@@ -19,6 +23,8 @@ public final class Placement {
   private final BlockAssignment assignment;
   private final int shards;
   private final int[] queryRanks;
+  private final Turns turns;
+  private final List<HeadSlice> headSlices;
   private final List<List<Block>> keyRuns;
   private final int[] runShards;
   private final RingSchedule schedule;
@@ -28,36 +34,93 @@ public final class Placement {
    * Places the blocks of a workload.
    *
    * @param exchange any but AUTO
+   * @param maxTaskBytes what a task may hold in memory; see {@link #taskBytes}
    */
   public Placement(
-      Workload workload, ExchangeKind exchange, BlockAssignment assignment, int shards) {
+      Workload workload,
+      ExchangeKind exchange,
+      BlockAssignment assignment,
+      int shards,
+      long maxTaskBytes) {
     this.exchange = exchange;
     this.assignment = assignment;
     this.shards = shards;
     List<Block> keyBlocks = workload.keyBlocks();
     int[] keyShards;
     if (exchange == ExchangeKind.REDUCE) {
-      long[] keyWork = workload.keyWork();
-      keyShards = assignment.ranks(keyWork, shards);
+      keyShards = assignment.ranks(workload.keyWork(), shards);
       this.queryRanks = BlockAssignment.CONTIGUOUS.ranks(workload.queryWork(), shards);
-      this.skew = maxOverMean(keyWork, keyShards);
     } else {
       // The work of a rank is that of its queries; key blocks stay in order for long fetches.
       keyShards = BlockAssignment.CONTIGUOUS.ranks(new long[keyBlocks.size()], shards);
       this.queryRanks = assignment.ranks(workload.queryWork(), shards);
-      this.skew = maxOverMean(workload.queryWork(), queryRanks);
     }
     this.keyRuns = RingSchedule.runs(keyBlocks, keyShards, maxRunTokens(workload));
     this.runShards = RingSchedule.runShards(keyRuns, keyShards);
-    this.schedule =
-        new RingSchedule(
-            workload.mask(),
-            workload.offsets(),
-            workload.queryBlocks(),
-            queryRanks,
-            keyRuns,
-            runShards,
-            shards);
+    this.headSlices = headSlices(workload, maxTaskBytes);
+    this.turns = turns(workload, headSlices, maxTaskBytes);
+    this.schedule = schedule(workload);
+    this.skew = skew(workload, keyShards);
+  }
+
+  /**
+   * All heads for every rank, but under {@code heads}: one slice for each rank, as far as there are
+   * key/value heads, or more where a task could not hold all queries else.
+   */
+  private List<HeadSlice> headSlices(Workload workload, long maxTaskBytes) {
+    HeadLayout layout = workload.layout();
+    if (exchange != ExchangeKind.HEADS) {
+      return List.of(HeadSlice.whole(layout));
+    }
+    int all = layout.numKeyValueHeads();
+    int count = Math.min(shards, all);
+    while (count < all && turns(workload, HeadSlice.cut(layout, count), maxTaskBytes).count() > 1) {
+      int largest = (all + count - 1) / count;
+      count = (all + largest - 2) / (largest - 1);
+    }
+    return HeadSlice.cut(layout, count);
+  }
+
+  private Turns turns(Workload workload, List<HeadSlice> slices, long maxTaskBytes) {
+    HeadSlice largest =
+        Collections.max(slices, Comparator.comparingInt(HeadSlice::numKeyValueHeads));
+    TaskMemory memory = new TaskMemory(workload, keyRuns, largest);
+    List<Block> blocks = workload.queryBlocks();
+    int[] together = new int[blocks.size()];
+    return switch (exchange) {
+      case HEADS -> Turns.cut(memory, blocks, together, 1, maxTaskBytes);
+      // All queries meet each shard.
+      case REDUCE -> Turns.cut(memory, blocks, together, 1, Long.MAX_VALUE);
+      // All ranks run at once, and once.
+      case BARRIER -> Turns.cut(memory, blocks, queryRanks, shards, Long.MAX_VALUE);
+      default -> Turns.cut(memory, blocks, queryRanks, shards, maxTaskBytes);
+    };
+  }
+
+  /** Under {@code heads} each slice visits all runs, one after the other, in each turn. */
+  private RingSchedule schedule(Workload workload) {
+    boolean ofHeads = exchange == ExchangeKind.HEADS;
+    return new RingSchedule(
+        workload.mask(),
+        workload.offsets(),
+        workload.queryBlocks(),
+        visitors(),
+        keyRuns,
+        ofHeads ? new int[runShards.length] : runShards,
+        ofHeads ? 1 : shards);
+  }
+
+  private double skew(Workload workload, int[] keyShards) {
+    return switch (exchange) {
+      case REDUCE -> maxOverMean(workload.keyWork(), keyShards);
+      case HEADS -> {
+        int[] owners = new int[headSlices.size()];
+        Arrays.setAll(owners, slice -> slice % shards);
+        yield maxOverMean(
+            headSlices.stream().mapToLong(HeadSlice::numKeyValueHeads).toArray(), owners);
+      }
+      default -> maxOverMean(workload.queryWork(), queryRanks);
+    };
   }
 
   /** The most tokens that one fetch brings. */
@@ -89,6 +152,50 @@ public final class Placement {
   /** [queryBlocks]: the rank that owns each; not a copy. */
   public int[] queryRanks() {
     return queryRanks;
+  }
+
+  /**
+   * The heads that one task computes: all of them, but under {@code heads}. A task of slice s in
+   * turn t has the number t · slices + s.
+   */
+  public List<HeadSlice> headSlices() {
+    return headSlices;
+  }
+
+  /** How often each rank passes over the keys, with other query blocks each time. */
+  public int turns() {
+    return turns.count();
+  }
+
+  /** [queryBlocks]: the partition of the queries' RDD, turn · shards + rank. */
+  public int[] queryPartitions() {
+    int[] partitions = new int[queryRanks.length];
+    Arrays.setAll(partitions, i -> turns.ofBlocks()[i] * shards + queryRanks[i]);
+    return partitions;
+  }
+
+  /**
+   * [queryBlocks]: the visitor of the schedule that each is part of; under {@code heads} its turn.
+   */
+  public int[] visitors() {
+    return exchange == ExchangeKind.HEADS ? turns.ofBlocks() : queryPartitions();
+  }
+
+  /** Partitions of the queries' RDD. */
+  public int queryPartitionCount() {
+    return Math.multiplyExact(turns.count(), shards);
+  }
+
+  /** Tasks that compute attention. */
+  public int tasks() {
+    return exchange == ExchangeKind.HEADS
+        ? Math.multiplyExact(turns.count(), headSlices.size())
+        : queryPartitionCount();
+  }
+
+  /** The memory that a task needs at most, in bytes; {@link TaskMemory} has the formula. */
+  public long taskBytes() {
+    return turns.taskBytes();
   }
 
   /** The partitions of the key/value RDD: consecutive key blocks of one shard. */

@@ -16,35 +16,34 @@ public final class PlanChoice {
   private static final String ROW = "%-10s %-11s %7s %9s %9s %9s %9s %9s %9s %11s %6s  %s%n";
 
   private final Candidate chosen;
+  private final Placement placement;
   private final boolean askedFor;
   private final List<Candidate> candidates;
-  private final double taskMemoryLimit;
 
   /**
+   * @param placement of the chosen one
    * @param askedFor whether the exchange was not the planner's to choose
    * @param candidates the chosen among them
-   * @param taskMemoryLimit bytes that a task may take
    */
   PlanChoice(
-      Candidate chosen, boolean askedFor, List<Candidate> candidates, double taskMemoryLimit) {
+      Candidate chosen, Placement placement, boolean askedFor, List<Candidate> candidates) {
     this.chosen = chosen;
+    this.placement = placement;
     this.askedFor = askedFor;
     this.candidates = List.copyOf(candidates);
-    this.taskMemoryLimit = taskMemoryLimit;
   }
 
   public Candidate chosen() {
     return chosen;
   }
 
+  Placement placement() {
+    return placement;
+  }
+
   /** All that were costed, the chosen one among them. */
   public List<Candidate> candidates() {
     return candidates;
-  }
-
-  /** Bytes that a task may take. */
-  public double taskMemoryLimit() {
-    return taskMemoryLimit;
   }
 
   /** One line: the predicted time, and what else there was. */

@@ -42,12 +42,17 @@ final class Planner {
   private final Workload workload;
   private final AttentionConfig config;
   private final ClusterFacts facts;
+  private final long taskBytes;
   private final WorkProfile profile;
   private final long[] keyWork;
   private final CostModel model;
   private final List<Candidate> candidates = new ArrayList<>();
 
-  Planner(Workload workload, AttentionConfig config, ClusterFacts facts) {
+  /**
+   * @param taskBytes what a task may hold
+   */
+  Planner(Workload workload, AttentionConfig config, ClusterFacts facts, long taskBytes) {
+    this.taskBytes = taskBytes;
     this.workload = workload;
     this.config = config;
     this.facts = facts;
@@ -59,7 +64,10 @@ final class Planner {
             workload.headSizes(),
             workload.queryTokens(),
             workload.keyTokens(),
-            Placement.maxRunTokens(workload));
+                Placement.maxRunTokens(workload))
+            .limitedTo(
+                taskBytes,
+                workload.queryBlocks().stream().mapToInt(Block::tokens).max().orElse(0));
   }
 
   /**
@@ -76,6 +84,26 @@ final class Planner {
       }
       addHeads(shards);
     }
+    return place();
+  }
+
+  /** The fastest; the next one where the placement needs more than its estimate said. */
+  private PlanChoice place() {
+    boolean asked = config.exchange() != ExchangeKind.AUTO;
+    Candidate chosen = fastest();
+    Placement placement =
+        new Placement(
+            workload, chosen.exchange(), chosen.assignment(), chosen.shards(), taskBytes);
+    if (!asked && placement.taskBytes() > taskBytes) {
+      candidates.replaceAll(
+          candidate ->
+              candidate == chosen ? chosen.refused(tooLarge(placement.taskBytes())) : candidate);
+      return place();
+    }
+    return new PlanChoice(chosen, placement, asked, candidates);
+  }
+
+  private Candidate fastest() {
     ExchangeKind asked = config.exchange();
     Predicate<Candidate> wanted =
         asked == ExchangeKind.AUTO
@@ -87,28 +115,27 @@ final class Planner {
     }
     double best =
         allowed.stream().mapToDouble(candidate -> candidate.cost().seconds()).min().orElseThrow();
-    Candidate chosen =
-        allowed.stream()
-            .filter(candidate -> candidate.cost().seconds() <= TIE * best)
-            .min(Comparator.comparingInt(candidate -> EXCHANGES.indexOf(candidate.exchange())))
-            .orElseThrow();
-    return new PlanChoice(chosen, asked != ExchangeKind.AUTO, candidates, model.taskMemoryLimit());
+    return allowed.stream()
+        .filter(candidate -> candidate.cost().seconds() <= TIE * best)
+        .min(Comparator.comparingInt(candidate -> EXCHANGES.indexOf(candidate.exchange())))
+        .orElseThrow();
   }
 
   private InvalidInputException tooLittleMemory() {
     Candidate least =
         candidates.stream()
+            .filter(candidate -> candidate.exchange().isSupported())
             .min(Comparator.comparingDouble(candidate -> candidate.cost().taskBytes()))
             .orElseThrow();
     return new InvalidInputException(
-        "Cannot plan for %s of memory a task: the least that any exchange needs is %s, %s over %d shards; give executors more memory, or fix %s and %s to try all the same"
+        "Cannot hold a task of any exchange in %s: %s over %d shards is the least and needs %s; raise %s or the executors' memory, or lower %s"
             .formatted(
-                Amount.bytes(model.taskMemoryLimit()),
-                Amount.bytes(least.cost().taskBytes()),
+                Amount.bytes(taskBytes),
                 least.exchange(),
                 least.shards(),
-                AttentionConfig.Key.EXCHANGE.option(),
-                AttentionConfig.Key.SHARDS.option()));
+                Amount.bytes(least.cost().taskBytes()),
+                AttentionConfig.Key.MAX_MEMORY.option(),
+                AttentionConfig.Key.BLOCK_TOKENS.option()));
   }
 
   /** More shards than blocks would leave some without work. */
@@ -184,11 +211,11 @@ final class Planner {
       return Optional.of(
           "needs %,d slots at once, the cluster has %,d".formatted(shards, facts.slots()));
     }
-    if (cost.taskBytes() > model.taskMemoryLimit()) {
-      return Optional.of(
-          "needs %s of memory a task, has %s"
-              .formatted(Amount.bytes(cost.taskBytes()), Amount.bytes(model.taskMemoryLimit())));
-    }
-    return Optional.empty();
+    return cost.taskBytes() > taskBytes ? Optional.of(tooLarge(cost.taskBytes())) : Optional.empty();
+  }
+
+  private String tooLarge(double bytes) {
+    return "needs %s of memory a task, has %s"
+        .formatted(Amount.bytes(bytes), Amount.bytes(taskBytes));
   }
 }

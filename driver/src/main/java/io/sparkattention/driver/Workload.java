@@ -81,6 +81,12 @@ public final class Workload {
     this.unmaskedPairs = total(queryWork);
   }
 
+  /** The workload of an input. */
+  public static Workload of(AttentionInput input, AttentionConfig config) {
+    return new Workload(
+        input.layout(), input.keyValueType(), input.sequences(), input.pairMask(), config);
+  }
+
   /** All visible pairs; the work of a single block fits, since its keys are limited. */
   private long total(long[] queryWork) {
     try {

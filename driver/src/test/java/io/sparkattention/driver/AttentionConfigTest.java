@@ -142,6 +142,11 @@ class AttentionConfigTest {
           NUM_HEADS | 0 | a whole number from 1 to 65536
           NUM_KV_HEADS | '' | a whole number from 1 to 65536
           NUM_HEADS | 65537 | a whole number from 1 to 65536
+          MAX_MEMORY | 4x | a size such as 512m, 4g or a number of bytes, at least 1m
+          MAX_MEMORY | 0 | a size such as 512m, 4g or a number of bytes, at least 1m
+          MAX_MEMORY | -1g | a size such as 512m, 4g or a number of bytes, at least 1m
+          MAX_MEMORY | 1.5g | a size such as 512m, 4g or a number of bytes, at least 1m
+          MAX_MEMORY | 1048575 | a size such as 512m, 4g or a number of bytes, at least 1m
           KEY_VALUE_TYPE | fp16 | auto, f32, bf16 or f16
           KEY_VALUE_TYPE | F16 | auto, f32, bf16 or f16
           KERNEL | cuda | auto, vector or scalar
@@ -248,7 +253,16 @@ class AttentionConfigTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"barrier", "heads", "broadcast"})
+  @CsvSource({"4g, 4294967296", "512m, 536870912", "1048576, 1048576", "2048k, 2097152"})
+  void memoryIsASizeAsSparkReadsIt(String text, long bytes) {
+    conf.set("spark.attention.maxMemory", text);
+    assertThat(AttentionConfig.resolve(Map.of(), conf).maxMemory()).hasValue(bytes);
+    assertThat(AttentionConfig.resolve(Map.of(Key.MAX_MEMORY, "1m"), conf).maxMemory())
+        .hasValue(1 << 20);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"barrier", "broadcast"})
   void exchangesToComeAreRefused(String exchange) {
     assertThatThrownBy(() -> AttentionConfig.resolve(Map.of(Key.EXCHANGE, exchange), conf))
         .isInstanceOf(InvalidInputException.class)

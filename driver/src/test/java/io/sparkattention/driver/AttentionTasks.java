@@ -8,6 +8,9 @@ import org.apache.spark.scheduler.SparkListenerExecutorRemoved;
 import org.apache.spark.scheduler.SparkListenerJobStart;
 import org.apache.spark.scheduler.SparkListenerTaskEnd;
 import org.apache.spark.scheduler.SparkListenerTaskStart;
+import org.apache.spark.scheduler.StageInfo;
+import org.apache.spark.storage.RDDInfo;
+import scala.jdk.javaapi.CollectionConverters;
 
 /** Follows the tasks of the attention jobs, and lost executors, from Spark's events. */
 final class AttentionTasks extends SparkListener {
@@ -15,9 +18,22 @@ final class AttentionTasks extends SparkListener {
   private final Set<String> finished = ConcurrentHashMap.newKeySet();
   private final Set<String> busyAgain = ConcurrentHashMap.newKeySet();
   private final Set<String> removed = ConcurrentHashMap.newKeySet();
+  private final String rdd;
   private volatile long firstLaunch = Long.MAX_VALUE;
   private volatile long lastFinish = Long.MIN_VALUE;
   private volatile int running;
+
+  /** Of all stages. */
+  AttentionTasks() {
+    this("");
+  }
+
+  /**
+   * @param rdd follows only stages that compute an RDD whose name contains this
+   */
+  AttentionTasks(String rdd) {
+    this.rdd = rdd;
+  }
 
   /** An executor that has finished an attention task and has started another. */
   Optional<String> busyAgain() {
@@ -42,7 +58,13 @@ final class AttentionTasks extends SparkListener {
   @Override
   public void onJobStart(SparkListenerJobStart job) {
     if (job.properties().getProperty("spark.job.description", "").startsWith("attention:")) {
-      job.stageInfos().foreach(stage -> stages.add(stage.stageId()));
+      for (StageInfo stage : CollectionConverters.asJava(job.stageInfos())) {
+        for (RDDInfo computed : CollectionConverters.asJava(stage.rddInfos())) {
+          if (computed.name().contains(rdd)) {
+            stages.add(stage.stageId());
+          }
+        }
+      }
     }
   }
 

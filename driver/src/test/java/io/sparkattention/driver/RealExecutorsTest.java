@@ -20,6 +20,7 @@ import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -76,7 +77,7 @@ class RealExecutorsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"ring", "reduce"})
+  @ValueSource(strings = {"ring", "reduce", "heads"})
   void theSameBitsAndBytesMove(String exchange) {
     Path out = folder.resolve(exchange + AttentionFiles.SAFETENSORS);
     Map<Key, String> options = options(exchange);
@@ -112,8 +113,15 @@ class RealExecutorsTest {
     Map<Key, String> options = options(exchange);
     options.put(Key.KERNEL, "scalar");
     options.put(Key.SHARDS, "8");
+    killed(from, out, options, new AttentionTasks());
+    List<Attended> found =
+        form.equals("table") ? files.readTable(out, LAYOUT) : files.readTensors(out, LAYOUT);
+    found.get(0).assertSameBits(expected, SEQUENCE);
+  }
+
+  /** Kills the first executor that the tasks say is busy again. */
+  private static void killed(Path from, Path out, Map<Key, String> options, AttentionTasks tasks) {
     Map<String, Long> processes = processes();
-    AttentionTasks tasks = new AttentionTasks();
     spark.sparkContext().addSparkListener(tasks);
     try {
       CompletableFuture<AttentionReport> run =
@@ -130,14 +138,30 @@ class RealExecutorsTest {
       assertThat(process.destroyForcibly()).isTrue();
 
       await().atMost(Duration.ofMinutes(3)).until(run::isDone);
-      assertThat(run.join().exchange()).isEqualTo(exchange);
+      assertThat(run.join().exchange()).isEqualTo(options.get(Key.EXCHANGE));
       assertThat(tasks.removed()).contains(victim);
     } finally {
       spark.sparkContext().removeSparkListener(tasks);
     }
-    List<Attended> found =
-        form.equals("table") ? files.readTable(out, LAYOUT) : files.readTensors(out, LAYOUT);
-    found.get(0).assertSameBits(expected, SEQUENCE);
+  }
+
+  /** Heads of four owners: what the lost one had shuffled is lost, too. */
+  @Test
+  void aKilledExecutorOfHeadsChangesNothing() {
+    HeadLayout layout = new HeadLayout(4, 4, 32, 32);
+    RandomSequence sequence = RandomSequence.of(163, layout, 6_000, 6_000);
+    Path from = folder.resolve("heads-in" + AttentionFiles.SAFETENSORS);
+    Path out = folder.resolve("heads-killed" + AttentionFiles.SAFETENSORS);
+    files.writeTensors(from, DataType.F32, 4, List.of(sequence));
+    Map<Key, String> options = options("heads");
+    options.remove(Key.NUM_KV_HEADS);
+    options.remove(Key.NUM_HEADS);
+    options.put(Key.KERNEL, "scalar");
+    killed(from, out, options, new AttentionTasks("RingAttentionRdd"));
+    files
+        .readTensors(out, layout)
+        .get(0)
+        .assertSameBits(sequence.alone(AttentionMask.causal(), BLOCK_TOKENS), sequence);
   }
 
   /** The process of each executor; waits until there are two. */

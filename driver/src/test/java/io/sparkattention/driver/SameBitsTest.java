@@ -79,7 +79,9 @@ class SameBitsTest {
     "7, ring",
     "7, reduce",
     "16, ring",
-    "16, reduce"
+    "16, reduce",
+    "1, heads",
+    "3, heads"
   })
   void oneHashForEveryShardCountExchangeAndAssignment(int shards, String exchange)
       throws IOException {
@@ -98,7 +100,7 @@ class SameBitsTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"1, 5, ring", "4, 3, reduce"})
+  @CsvSource({"1, 5, ring", "4, 3, reduce", "3, 2, heads"})
   void aShuffledTableHasTheSameBits(int fileCount, int shards, String exchange) {
     Path table = folder.resolve("table" + fileCount);
     files.writeTable(table, fileCount, "string", Map.of("s", SEQUENCE));
@@ -164,7 +166,13 @@ class SameBitsTest {
 
   /** Fewer rows than shards, a single token among them, and blocks of a single token. */
   @ParameterizedTest
-  @CsvSource({"1, 64, 5, ring", "1, 1, 3, reduce", "5, 1, 9, ring", "5, 2, 9, reduce"})
+  @CsvSource({
+    "1, 64, 5, ring",
+    "1, 1, 3, reduce",
+    "5, 1, 9, ring",
+    "5, 2, 9, reduce",
+    "5, 2, 9, heads"
+  })
   void fewerRowsThanShards(int tokens, int blockTokens, int shards, String exchange) {
     HeadLayout layout = new HeadLayout(3, 1, 5, 7);
     RandomSequence sequence = RandomSequence.of(61, layout, tokens, tokens);

@@ -30,9 +30,6 @@ public final class Main {
   /** Commands of the contract that are still to be built. */
   private static final List<String> NOT_SUPPORTED_YET =
       List.of(
-          "plan",
-          "calibrate",
-          "scale",
           "encode",
           "generate",
           "translate",
@@ -79,7 +76,13 @@ public final class Main {
   /** The commands that can run; each is a {@code Callable<Integer>} annotated with its name. */
   private static List<Object> commands() {
     return List.of(
-        new AttendCommand(), new SimulateCommand(), new ProjectCommand(), new DemoCommand());
+        new AttendCommand(),
+        new PlanCommand(),
+        new CalibrateCommand(),
+        new SimulateCommand(),
+        new ProjectCommand(),
+        new DemoCommand(),
+        new ScaleCommand());
   }
 
   /** Runs the command that the arguments name and returns the exit status; never throws. */

@@ -1,2 +1,2 @@
-/** One class per command of the command line. */
+/** One class per command of the command line; what {@code scale} needs has a package of its own. */
 package io.sparkattention.jobs;

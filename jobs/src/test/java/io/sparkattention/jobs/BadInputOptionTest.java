@@ -46,6 +46,7 @@ class BadInputOptionTest extends CommandTest {
         "--shards | 0 | a whole number from 1 to 100000",
         "--shards | abc | a whole number from 1 to 100000",
         "--shards | 99999999999 | a whole number from 1 to 100000",
+        "--max-memory | 1T5 | a size such as 512m, 4g or a number of bytes, at least 1m",
         "--num-heads | -4 | a whole number from 1 to 65536",
         "--num-kv-heads | 1.5 | a whole number from 1 to 65536",
         "--kernel | gpu | auto, vector or scalar",
@@ -216,7 +217,7 @@ class BadInputOptionTest extends CommandTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"barrier", "heads", "broadcast"})
+  @ValueSource(strings = {"barrier", "broadcast"})
   void anExchangeThatIsNotBuiltYet(String exchange) {
     assertOptionRefused(
         "Cannot use exchange '" + exchange + "': not supported yet", "--exchange", exchange);

@@ -178,7 +178,6 @@ class MainTest {
       strings = {
         "plan",
         "calibrate",
-        "scale",
         "encode",
         "generate",
         "translate",

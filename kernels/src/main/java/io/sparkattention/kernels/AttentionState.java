@@ -81,6 +81,11 @@ public final class AttentionState {
     this.lo = lo;
   }
 
+  /** Bytes of a state: an int and two doubles per element. */
+  public static long bytes(int heads, int rows, int valueDim) {
+    return (Integer.BYTES + 2L * Double.BYTES) * elements(heads, rows, valueDim);
+  }
+
   private static int elements(int heads, int rows, int valueDim) {
     return Math.toIntExact(Math.multiplyExact((long) heads * rows, valueDim + 1));
   }

@@ -17,6 +17,9 @@ public record Dropout(double probability, long seed, long firstQuery, long first
   /** Drops nothing. */
   public static final Dropout NONE = new Dropout(0, 0, 0, 0);
 
+  /** 2^64 / golden ratio, odd. */
+  private static final long HEAD_STEP = 0x9E3779B97F4A7C15L;
+
   /** 2^32 / golden ratio, odd: consecutive keys are far apart. */
   static final int KEY_STEP = 0x9E3779B9;
 
@@ -28,6 +31,15 @@ public record Dropout(double probability, long seed, long firstQuery, long first
       throw new IllegalArgumentException(
           "Invalid dropout probability: %s (expected from 0 to below 1)".formatted(probability));
     }
+  }
+
+  /**
+   * The dropout of some of the heads, where they count from 0.
+   *
+   * @param first the first of them, counted in all heads
+   */
+  public Dropout fromHead(int first) {
+    return new Dropout(probability, seed + first * HEAD_STEP, firstQuery, firstKey);
   }
 
   boolean drops() {
@@ -47,11 +59,11 @@ public record Dropout(double probability, long seed, long firstQuery, long first
 
   /** 64 random bits of a head's query: SplitMix64's output function (Steele et al. 2014), twice. */
   long stream(int head, int row) {
-    return mix(mix(seed + (head + 1) * 0x9E3779B97F4A7C15L) ^ (firstQuery + row));
+    return mix(mix(seed + (head + 1) * HEAD_STEP) ^ (firstQuery + row));
   }
 
   private static long mix(long x) {
-    long z = x + 0x9E3779B97F4A7C15L;
+    long z = x + HEAD_STEP;
     z = (z ^ (z >>> 30)) * 0xBF58476D1CE4E5B9L;
     z = (z ^ (z >>> 27)) * 0x94D049BB133111EBL;
     return z ^ (z >>> 31);

@@ -1,5 +1,6 @@
 package io.sparkattention.kernels;
 
+import java.util.Arrays;
 import java.util.Objects;
 
 /**
@@ -95,6 +96,27 @@ public final class KeyValueBlock {
   }
 
   /**
+   * The keys and values of some of the heads.
+   *
+   * @return a copy, or this block where they are all
+   */
+  public KeyValueBlock heads(HeadSlice slice) {
+    if (slice.isWhole()) {
+      return this;
+    }
+    int first = slice.firstKeyValueHead();
+    int end = first + slice.numKeyValueHeads();
+    int keyElements = keyPanels.length() / layout.numKeyValueHeads();
+    int valueElements = valuePanels.length() / layout.numKeyValueHeads();
+    return new KeyValueBlock(
+        slice.layout(),
+        keys,
+        keyPanels.range(first * keyElements, end * keyElements),
+        valuePanels.range(first * valueElements, end * valueElements),
+        Arrays.copyOfRange(keyNorms, first, end));
+  }
+
+  /**
    * The mean keys of consecutive stretches of the block, the last of which may be shorter.
    *
    * @param stretch keys of each
@@ -140,6 +162,15 @@ public final class KeyValueBlock {
   static int panelWidth(int valueDim, int column) {
     int panelStart = column / PANEL_COLUMNS * PANEL_COLUMNS;
     return Math.min(PANEL_COLUMNS, paddedColumns(valueDim) - panelStart);
+  }
+
+  /**
+   * Bytes of the packed keys and values of a block, padding included.
+   *
+   * @param keys tokens of the block
+   */
+  public static long bytes(HeadLayout layout, int keys, ElementType type) {
+    return ((long) keyElements(layout, keys) + valueElements(layout, keys)) * type.bytes();
   }
 
   private static int keyElements(HeadLayout layout, int keys) {

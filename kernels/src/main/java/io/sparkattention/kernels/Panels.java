@@ -1,5 +1,7 @@
 package io.sparkattention.kernels;
 
+import java.util.Arrays;
+
 /**
  * The elements of a block's key panels or value panels, one flat array of one {@link ElementType}.
  */
@@ -29,6 +31,13 @@ public final class Panels {
       throw new IllegalArgumentException("Cannot store " + type + " in 16 bits");
     }
     return new Panels(type, null, halves);
+  }
+
+  /** A copy of the elements [from, to). */
+  Panels range(int from, int to) {
+    return type == ElementType.F32
+        ? of(Arrays.copyOfRange(floats, from, to))
+        : of(type, Arrays.copyOfRange(halves, from, to));
   }
 
   /** All elements zero. */

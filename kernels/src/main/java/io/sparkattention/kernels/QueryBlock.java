@@ -1,5 +1,6 @@
 package io.sparkattention.kernels;
 
+import java.util.Arrays;
 import java.util.Objects;
 
 /**
@@ -76,10 +77,40 @@ public final class QueryBlock {
     return norms;
   }
 
+  /**
+   * The queries of some of the heads.
+   *
+   * @return a copy, or this block where they are all
+   */
+  public QueryBlock heads(HeadSlice slice) {
+    if (slice.isWhole()) {
+      return this;
+    }
+    HeadLayout part = slice.layout();
+    int first = slice.firstHead();
+    int end = first + part.numHeads();
+    int perHead = strips.length / layout.numHeads();
+    return new QueryBlock(
+        part,
+        rows,
+        unit,
+        Arrays.copyOfRange(strips, first * perHead, end * perHead),
+        Arrays.copyOfRange(norms, first, end));
+  }
+
   /** Index in {@link #strips()} of the strip that holds {@code row} of {@code head}. */
   int stripOffset(int head, int row) {
     int stripsPerHead = ceilDiv(rows, STRIP_ROWS);
     return (head * stripsPerHead + row / STRIP_ROWS) * layout.keyDim() * STRIP_ROWS;
+  }
+
+  /**
+   * Bytes of the packed queries of a block, padding included.
+   *
+   * @param rows queries in the block
+   */
+  public static long bytes(HeadLayout layout, int rows) {
+    return (long) Float.BYTES * stripFloats(layout, rows);
   }
 
   private static int stripFloats(HeadLayout layout, int rows) {

@@ -25,6 +25,11 @@ public final class CostModel {
   private final double keys;
   private final double runTokens;
 
+  /** Of a task, at most; and the queries that it computes in one turn at least. */
+  private final double taskLimit;
+
+  private final double leastRows;
+
   /**
    * The model of a workload on a cluster.
    *
@@ -34,11 +39,36 @@ public final class CostModel {
    */
   public CostModel(
       ClusterFacts facts, HeadSizes heads, double queries, double keys, double runTokens) {
+    this(facts, heads, queries, keys, runTokens, new TaskLimit(Double.MAX_VALUE, 1));
+  }
+
+  private record TaskLimit(double bytes, double leastRows) {}
+
+  private CostModel(
+      ClusterFacts facts,
+      HeadSizes heads,
+      double queries,
+      double keys,
+      double runTokens,
+      TaskLimit limit) {
+    this.taskLimit = limit.bytes;
+    this.leastRows = limit.leastRows;
     this.facts = facts;
     this.heads = heads;
     this.queries = queries;
     this.keys = keys;
     this.runTokens = Math.max(1, Math.min(runTokens, keys));
+  }
+
+  /**
+   * The model where tasks may hold so much: a rank whose queries and states need more takes turns,
+   * and reads the keys anew in each.
+   *
+   * @param leastRows queries that cannot be parted: those of the largest block
+   */
+  public CostModel limitedTo(double taskBytes, double leastRows) {
+    return new CostModel(
+        facts, heads, queries, keys, runTokens, new TaskLimit(taskBytes, leastRows));
   }
 
   /**
@@ -136,16 +166,41 @@ public final class CostModel {
 
   /** Keys and values come to the queries: the next run is fetched while one is folded. */
   public Cost ring(RankWork[] work, RankVisits[] visits) {
-    TaskTime[] tasks = new TaskTime[work.length];
+    return ring(work, visits, taskMemory(work, heads, taskLimit));
+  }
+
+  private Cost ring(RankWork[] work, RankVisits[] visits, TaskMemory memory) {
+    int turns = memory.turns;
+    TaskTime[] tasks = new TaskTime[work.length * turns];
     double bytes = 0;
-    for (int rank = 0; rank < tasks.length; rank++) {
+    for (int rank = 0; rank < work.length; rank++) {
       double read = visits[rank].tokens() * heads.keyValueBytesPerToken();
       double fetch = fetchSeconds(read, visits[rank].runs(), tasksAtOnce(tasks.length));
-      double fold = foldSeconds(work[rank]);
-      tasks[rank] = new TaskTime(fold, exposed(fetch, fold, visits[rank].runs()), taskSeconds());
-      bytes += read * remoteShare();
+      double fold = foldSeconds(work[rank]) / turns;
+      TaskTime one =
+          new TaskTime(fold, exposed(fetch, fold, visits[rank].runs()), taskSeconds());
+      for (int turn = 0; turn < turns; turn++) {
+        tasks[turn * work.length + rank] = one;
+      }
+      bytes += read * turns * remoteShare();
     }
-    return cost(tasks, work, bytes, ringTaskBytes(work));
+    return cost(tasks, work, bytes, memory.bytes);
+  }
+
+  private record TaskMemory(double bytes, int turns) {}
+
+  /**
+   * The runs in memory, and queries, states and rows: of as many queries at a time as the limit
+   * lets in.
+   */
+  private TaskMemory taskMemory(RankWork[] work, HeadSizes heads, double limit) {
+    double standing = RUNS_IN_MEMORY * runTokens * heads.keyValueBytesPerToken();
+    double perRow =
+        heads.queryBytesPerToken() + heads.stateBytesPerToken() + heads.rowBytesPerToken();
+    double rows = Arrays.stream(work).mapToDouble(RankWork::rows).max().orElse(0);
+    double atOnce = Math.max(leastRows, (limit - standing) / perRow);
+    int turns = (int) Math.max(1, Math.ceil(rows / atOnce));
+    return new TaskMemory(standing + Math.min(rows, Math.max(leastRows, rows / turns)) * perRow, turns);
   }
 
   /** Nothing hides the first fetch; the others hide behind the folds of all runs but the last. */
@@ -157,23 +212,12 @@ public final class CostModel {
     return first + Math.max(0, (fetch - first) - fold * (runs - 1) / runs);
   }
 
-  /** The runs in memory, the queries, their states and their rows. */
-  private double ringTaskBytes(RankWork[] work) {
-    return RUNS_IN_MEMORY * runTokens * heads.keyValueBytesPerToken() + queryTaskBytes(work);
-  }
-
-  private double queryTaskBytes(RankWork[] work) {
-    double rows = Arrays.stream(work).mapToDouble(RankWork::rows).max().orElse(0);
-    return rows
-        * (heads.queryBytesPerToken() + heads.stateBytesPerToken() + heads.rowBytesPerToken());
-  }
-
   /** As {@link #ring}, all ranks at once, who find each other first; rows end in a shuffle. */
   public Cost barrier(RankWork[] work, RankVisits[] visits) {
     double shuffled = queries * heads.rowBytesPerToken();
     double perTask = shuffled / work.length;
     double network = perTask * remoteShare() / facts.si(Fact.NETWORK) * tasksAtOnce(work.length);
-    return ring(work, visits)
+    return ring(work, visits, taskMemory(work, heads, Double.MAX_VALUE))
         .plus(
             0,
             2 * shuffleSeconds(perTask) + network,
@@ -184,12 +228,14 @@ public final class CostModel {
   /** All keys and values are sent to every executor; then no task waits for any. */
   public Cost broadcast(RankWork[] work) {
     double bytes = keys * heads.keyValueBytesPerToken();
-    TaskTime[] tasks =
-        Arrays.stream(work)
-            .map(rank -> new TaskTime(foldSeconds(rank), 0, taskSeconds()))
-            .toArray(TaskTime[]::new);
-    double perTask = bytes / facts.slotsPerExecutor();
-    return cost(tasks, work, broadcastBytes(bytes), perTask + queryTaskBytes(work))
+    TaskMemory memory = taskMemory(work, heads, taskLimit - bytes / facts.slotsPerExecutor());
+    TaskTime[] tasks = new TaskTime[work.length * memory.turns];
+    for (int i = 0; i < tasks.length; i++) {
+      double fold = foldSeconds(work[i % work.length]) / memory.turns;
+      tasks[i] = new TaskTime(fold, 0, taskSeconds());
+    }
+    double perTask = memory.bytes + bytes / facts.slotsPerExecutor();
+    return cost(tasks, work, broadcastBytes(bytes), perTask)
         .plus(broadcastSeconds(bytes), 0, 0, 0);
   }
 
@@ -242,14 +288,13 @@ public final class CostModel {
     double out = queries * heads.rowBytesPerToken();
     double perTask = (in + out) / Math.min(groups, facts.slots());
     double network = perTask * remoteShare() * tasksAtOnce(groups) / facts.si(Fact.NETWORK);
-    TaskTime[] tasks = new TaskTime[groups];
-    Arrays.fill(tasks, new TaskTime(foldSeconds(all, group), 0, taskSeconds()));
-    double taskBytes =
-        keys * group.keyValueBytesPerToken()
-            + queries * (group.queryBytesPerToken() + group.rowBytesPerToken());
+    TaskMemory memory = taskMemory(new RankWork[] {all}, group, taskLimit);
+    TaskTime[] tasks = new TaskTime[groups * memory.turns];
+    double fold = foldSeconds(all, group) / memory.turns;
+    Arrays.fill(tasks, new TaskTime(fold, 0, taskSeconds()));
     RankWork[] work = new RankWork[groups];
     Arrays.fill(work, all.over(groups));
-    return cost(tasks, work, (in + out) * remoteShare(), taskBytes)
+    return cost(tasks, work, (in + out) * remoteShare(), memory.bytes)
         .plus(
             0,
             // Written and read.

@@ -12,6 +12,9 @@ import java.util.Map;
  * arXiv:2310.01889). Key blocks are grouped in runs, the unit that is fetched: consecutive blocks
  * of one shard. At step s rank r visits the runs of shard (r + s) mod ringSize. Runs in which none
  * of its query blocks sees a key are neither fetched nor computed.
+ *
+ * <p>A rank may take its query blocks in several turns, each of which goes around the ring: turn t
+ * of rank r is visitor t · ringSize + r. With one turn, visitors are ranks.
  */
 public final class RingSchedule {
 
@@ -19,7 +22,7 @@ public final class RingSchedule {
   private final int[][] steps;
   private final long[] visiblePairs;
 
-  /** [queryBlocks]: index of the last visit of its rank in which it sees a key, or −1. */
+  /** [queryBlocks]: index of the last visit of its visitor in which it sees a key, or −1. */
   private final int[] lastVisits;
 
   /** Pairs of blocks of one sequence. */
@@ -30,39 +33,40 @@ public final class RingSchedule {
    *
    * @param offsets offset of each sequence, as in {@link AttentionMask}
    * @param queryBlocks disjoint blocks in any order
-   * @param queryRanks rank of each query block
+   * @param visitors of each query block its visitor; its rank where ranks take a single turn
    * @param keyRuns runs of disjoint key blocks in any order; see {@link #runs(List, int[], long)}
    * @param runShards shard of each run
    * @param ringSize number of ranks, and of shards
-   * @throws IllegalArgumentException unless there is one rank per query block and one shard per
-   *     run, all of them in [0, ringSize)
+   * @throws IllegalArgumentException unless there is one visitor per query block, none negative,
+   *     and one shard per run, in [0, ringSize)
    */
   public RingSchedule(
       AttentionMask mask,
       long[] offsets,
       List<Block> queryBlocks,
-      int[] queryRanks,
+      int[] visitors,
       List<List<Block>> keyRuns,
       int[] runShards,
       int ringSize) {
-    checkOwners("ranks of query blocks", queryRanks, queryBlocks.size(), ringSize);
+    checkOwners("visitors of query blocks", visitors, queryBlocks.size(), Integer.MAX_VALUE);
     checkOwners("shards of key runs", runShards, keyRuns.size(), ringSize);
     visiblePairs = new long[ringSize];
-    BitSet[] visited = new BitSet[ringSize];
-    Arrays.setAll(visited, rank -> new BitSet());
+    BitSet[] visited = new BitSet[visitorCount(visitors, ringSize)];
+    Arrays.setAll(visited, visitor -> new BitSet());
     VisibleBlocks keys = new VisibleBlocks(mask, offsets, keyRuns);
-    long[] last = new long[queryRanks.length];
+    long[] last = new long[visitors.length];
     Arrays.fill(last, -1);
     long sameSequence = 0;
-    for (int i = 0; i < queryRanks.length; i++) {
+    for (int i = 0; i < visitors.length; i++) {
       int index = i;
-      int rank = queryRanks[i];
+      int visitor = visitors[i];
+      int rank = visitor % ringSize;
       Block query = queryBlocks.get(i);
       sameSequence +=
           keys.forEach(
               query,
               (run, key, pairs) -> {
-                visited[rank].set(run);
+                visited[visitor].set(run);
                 last[index] = Math.max(last[index], visit(run, rank, runShards, ringSize));
                 visiblePairs[rank] = Math.addExact(visiblePairs[rank], pairs);
                 boolean all = pairs == (long) query.tokens() * key.tokens();
@@ -71,19 +75,25 @@ public final class RingSchedule {
     }
     blockPairs.put(
         Coverage.EMPTY, sameSequence - blockPairs(Coverage.FULL) - blockPairs(Coverage.PARTIAL));
-    runs = new int[ringSize][];
-    steps = new int[ringSize][];
-    long[][] visits = new long[ringSize][];
-    for (int rank = 0; rank < ringSize; rank++) {
-      visits[rank] = ringOrder(visited[rank], rank, runShards, ringSize);
-      runs[rank] = Arrays.stream(visits[rank]).mapToInt(visit -> (int) visit).toArray();
-      steps[rank] =
-          Arrays.stream(visits[rank]).mapToInt(visit -> (int) (visit >> Integer.SIZE)).toArray();
+    runs = new int[visited.length][];
+    steps = new int[visited.length][];
+    long[][] visits = new long[visited.length][];
+    for (int visitor = 0; visitor < visited.length; visitor++) {
+      visits[visitor] = ringOrder(visited[visitor], visitor % ringSize, runShards, ringSize);
+      runs[visitor] = Arrays.stream(visits[visitor]).mapToInt(visit -> (int) visit).toArray();
+      steps[visitor] =
+          Arrays.stream(visits[visitor]).mapToInt(visit -> (int) (visit >> Integer.SIZE)).toArray();
     }
     lastVisits = new int[last.length];
     for (int i = 0; i < last.length; i++) {
-      lastVisits[i] = last[i] < 0 ? -1 : Arrays.binarySearch(visits[queryRanks[i]], last[i]);
+      lastVisits[i] = last[i] < 0 ? -1 : Arrays.binarySearch(visits[visitors[i]], last[i]);
     }
+  }
+
+  /** All visitors of the turns that there are, those without a query block included. */
+  private static int visitorCount(int[] visitors, int ringSize) {
+    int last = Arrays.stream(visitors).max().orElse(0);
+    return Math.multiplyExact(last / ringSize + 1, ringSize);
   }
 
   private static void checkOwners(String what, int[] owners, int expected, int ringSize) {
@@ -152,27 +162,32 @@ public final class RingSchedule {
   }
 
   /**
-   * What a rank visits, in ring order: by step, and within a step ascending.
+   * What a rank visits in a turn, in ring order: by step, and within a step ascending.
    *
    * @return indexes of key runs
    */
-  public int[] runs(int rank) {
-    return runs[rank].clone();
+  public int[] runs(int visitor) {
+    return runs[visitor].clone();
+  }
+
+  /** The number of visitors, ringSize times the turns of the rank that takes the most. */
+  public int visitors() {
+    return runs.length;
   }
 
   /**
    * After which visit of {@link #runs(int)} a query block has seen all its keys.
    *
    * @param queryBlock index of the block in the order of the constructor
-   * @return an index into the visits of its rank; −1 if it sees no key
+   * @return an index into the visits of its visitor; −1 if it sees no key
    */
   public int lastVisit(int queryBlock) {
     return lastVisits[queryBlock];
   }
 
   /** The step of each visit of {@link #runs(int)}. */
-  public int[] steps(int rank) {
-    return steps[rank].clone();
+  public int[] steps(int visitor) {
+    return steps[visitor].clone();
   }
 
   /**
@@ -183,7 +198,7 @@ public final class RingSchedule {
     return blockPairs.getOrDefault(coverage, 0L);
   }
 
-  /** The work of a rank, in visible (query, key) pairs. */
+  /** The work of a rank in all its turns, in visible (query, key) pairs. */
   public long visiblePairs(int rank) {
     return visiblePairs[rank];
   }

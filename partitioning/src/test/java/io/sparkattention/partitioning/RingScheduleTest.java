@@ -240,6 +240,50 @@ class RingScheduleTest {
     }
   }
 
+  /** Each turn goes around the ring as its rank would if it owned the blocks of the turn alone. */
+  @ParameterizedTest
+  @MethodSource("masks")
+  void aTurnIsTheRingOfItsBlocks(MaskOracle oracle) {
+    int ringSize = 2;
+    int turns = 3;
+    Ring ring = new Ring(oracle, BlockAssignment.STRIPED, ringSize, 12);
+    int[] visitors = new int[QUERIES.size()];
+    Arrays.setAll(visitors, i -> i * 7 % turns * ringSize + ring.queryRanks[i]);
+    RingSchedule inTurns =
+        new RingSchedule(
+            ring.oracle.mask(), OFFSETS, QUERIES, visitors, ring.keyRuns, ring.runShards, ringSize);
+    assertThat(inTurns.visitors()).isEqualTo(turns * ringSize);
+    for (int turn = 0; turn < turns; turn++) {
+      int first = turn * ringSize;
+      int[] own =
+          IntStream.range(0, visitors.length)
+              .filter(i -> visitors[i] / ringSize * ringSize == first)
+              .toArray();
+      RingSchedule alone =
+          new RingSchedule(
+              ring.oracle.mask(),
+              OFFSETS,
+              Arrays.stream(own).mapToObj(QUERIES::get).toList(),
+              Arrays.stream(own).map(i -> ring.queryRanks[i]).toArray(),
+              ring.keyRuns,
+              ring.runShards,
+              ringSize);
+      for (int rank = 0; rank < ringSize; rank++) {
+        assertThat(inTurns.runs(first + rank)).containsExactly(alone.runs(rank));
+        assertThat(inTurns.steps(first + rank)).containsExactly(alone.steps(rank));
+      }
+      for (int i = 0; i < own.length; i++) {
+        assertThat(inTurns.lastVisit(own[i])).isEqualTo(alone.lastVisit(i));
+      }
+    }
+    for (int rank = 0; rank < ringSize; rank++) {
+      assertThat(inTurns.visiblePairs(rank)).isEqualTo(ring.schedule.visiblePairs(rank));
+    }
+    for (Coverage coverage : Coverage.values()) {
+      assertThat(inTurns.blockPairs(coverage)).isEqualTo(ring.schedule.blockPairs(coverage));
+    }
+  }
+
   @Test
   void cutsRunsWhereTheShardChangesOrTheyGrowTooLong() {
     List<Block> blocks =
@@ -277,7 +321,7 @@ class RingScheduleTest {
     assertThatThrownBy(
             () -> new RingSchedule(full, new long[1], blocks, new int[1], runs, new int[1], 1))
         .isInstanceOf(IllegalArgumentException.class)
-        .hasMessage("Invalid ranks of query blocks: 1 (expected 2)");
+        .hasMessage("Invalid visitors of query blocks: 1 (expected 2)");
     assertThatThrownBy(
             () -> new RingSchedule(full, new long[1], blocks, new int[2], runs, new int[] {2}, 2))
         .isInstanceOf(IllegalArgumentException.class)

@@ -4,8 +4,8 @@ import org.apache.spark.util.AccumulatorV2;
 
 /**
  * What the attention tasks measured: when the first started and the last ended (by the clocks of
- * their executors), bytes that came from other executors, the largest heap after a collection, and
- * visible pairs. Tasks that failed do not count.
+ * their executors), bytes that came from other executors, the largest heap after a collection,
+ * visible pairs, and where the time went. Tasks that failed do not count.
  */
 public final class AttentionMeter
     extends AccumulatorV2<AttentionMeter.Reading, AttentionMeter.Reading> {
@@ -18,11 +18,22 @@ public final class AttentionMeter
    * @param peakHeapBytes heap in use after a garbage collection, the largest of any executor
    * @param countedPairs visible pairs of a query and a key, of all heads; counted where the plan
    *     does not know them, else 0
+   * @param times sums over the tasks
    */
   public record Reading(
-      long startMillis, long endMillis, long bytesMoved, long peakHeapBytes, long countedPairs)
+      long startMillis,
+      long endMillis,
+      long bytesMoved,
+      long peakHeapBytes,
+      long countedPairs,
+      TimeSplit times)
       implements java.io.Serializable {
-    private static final Reading NONE = new Reading(Long.MAX_VALUE, Long.MIN_VALUE, 0, 0, 0);
+    private static final Reading NONE = withoutSpan(0, TimeSplit.NONE);
+
+    /** What was measured beside the time from a task's start to its end. */
+    static Reading withoutSpan(long bytesMoved, TimeSplit times) {
+      return new Reading(Long.MAX_VALUE, Long.MIN_VALUE, bytesMoved, 0, 0, times);
+    }
 
     private Reading plus(Reading other) {
       return new Reading(
@@ -30,7 +41,8 @@ public final class AttentionMeter
           Math.max(endMillis, other.endMillis),
           bytesMoved + other.bytesMoved,
           Math.max(peakHeapBytes, other.peakHeapBytes),
-          countedPairs + other.countedPairs);
+          countedPairs + other.countedPairs,
+          times.plus(other.times));
     }
 
     /** Wall time from the first start to the last end. */
@@ -42,14 +54,15 @@ public final class AttentionMeter
   private Reading total = Reading.NONE;
 
   /** Called by a task at its end. */
-  void add(long startMillis, long bytesMoved, long countedPairs) {
+  void add(long startMillis, long bytesMoved, long countedPairs, TimeSplit times) {
     add(
         new Reading(
             startMillis,
             System.currentTimeMillis(),
             bytesMoved,
             HeapPeak.afterCollection(),
-            countedPairs));
+            countedPairs,
+            times));
   }
 
   @Override

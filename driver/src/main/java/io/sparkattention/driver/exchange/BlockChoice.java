@@ -5,12 +5,14 @@ import io.sparkattention.driver.SequenceShape;
 import io.sparkattention.kernels.AttentionKernel;
 import io.sparkattention.kernels.BlockGate;
 import io.sparkattention.kernels.HeadLayout;
+import io.sparkattention.kernels.HeadSlice;
 import io.sparkattention.partitioning.AttentionMask;
 import io.sparkattention.partitioning.Block;
 import io.sparkattention.partitioning.BlockGrid;
 import io.sparkattention.partitioning.Coverage;
 import io.sparkattention.partitioning.TopK;
 import java.io.Serializable;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
 import org.apache.spark.api.java.JavaRDD;
@@ -24,6 +26,9 @@ import scala.Tuple2;
  */
 final class BlockChoice implements Serializable {
   private static final long serialVersionUID = 1L;
+
+  /** The heads that choose; in their blocks they count from 0. */
+  private final HeadSlice heads;
 
   private final HeadLayout layout;
   private final AttentionMask mask;
@@ -43,6 +48,7 @@ final class BlockChoice implements Serializable {
   private transient BlockGate[] gates;
 
   private BlockChoice(AttentionPlan plan, TopK topK, JavaRDD<PlacedKeyValues> keyValues) {
+    this.heads = HeadSlice.whole(plan.layout());
     this.layout = plan.layout();
     this.mask = plan.mask();
     this.topK = topK;
@@ -50,6 +56,22 @@ final class BlockChoice implements Serializable {
     this.offsets = plan.offsets();
     this.keys = plan.sequences().stream().mapToLong(SequenceShape::keys).toArray();
     this.means = JavaSparkContext.fromSparkContext(keyValues.context()).broadcast(means(keyValues));
+  }
+
+  private BlockChoice(BlockChoice all, HeadSlice heads) {
+    this.heads = heads;
+    this.layout = heads.layout();
+    this.mask = all.mask;
+    this.topK = all.topK;
+    this.grid = all.grid;
+    this.offsets = all.offsets;
+    this.keys = all.keys;
+    this.means = all.means;
+  }
+
+  /** The choice of some of the heads, whose blocks hold no others. */
+  BlockChoice ofHeads(HeadSlice slice) {
+    return slice.isWhole() ? this : new BlockChoice(this, slice);
   }
 
   /**
@@ -121,7 +143,11 @@ final class BlockChoice implements Serializable {
 
   private BlockGate gate(int sequence) {
     if (gates[sequence] == null) {
-      gates[sequence] = new BlockGate(layout, blocks(sequence), means.value()[sequence]);
+      float[] all = means.value()[sequence];
+      int perHead = all.length / heads.whole().numKeyValueHeads();
+      int first = heads.firstKeyValueHead() * perHead;
+      float[] own = Arrays.copyOfRange(all, first, first + layout.numKeyValueHeads() * perHead);
+      gates[sequence] = new BlockGate(layout, blocks(sequence), own);
     }
     return gates[sequence];
   }

@@ -11,7 +11,8 @@ public interface Exchange extends AutoCloseable {
   /**
    * Attention of all queries.
    *
-   * @param queries partition r holds the query blocks of rank r; persisted and materialised
+   * @param queries partition p holds the query blocks of {@link AttentionPlan#queryPartitions} p;
+   *     persisted and materialised
    * @param keyValues partition i holds run i of the plan; persisted and materialised
    * @param meter receives what the tasks measured
    * @return the finished rows of each query block, once, in no particular order

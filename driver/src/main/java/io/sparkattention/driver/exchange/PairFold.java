@@ -9,6 +9,7 @@ import io.sparkattention.kernels.AttentionKernels;
 import io.sparkattention.kernels.AttentionState;
 import io.sparkattention.kernels.Dropout;
 import io.sparkattention.kernels.HeadLayout;
+import io.sparkattention.kernels.HeadSlice;
 import io.sparkattention.kernels.InvalidElementException;
 import io.sparkattention.kernels.ScoreBias;
 import io.sparkattention.kernels.ScoreMatrix;
@@ -31,7 +32,9 @@ import org.apache.spark.api.java.JavaRDD;
 final class PairFold implements Serializable {
   private static final long serialVersionUID = 1L;
 
-  private final HeadLayout layout;
+  /** The heads that it folds; in its blocks and states they count from 0. */
+  private final HeadSlice heads;
+
   private final AttentionMask mask;
 
   /** Null where there is none. */
@@ -46,16 +49,34 @@ final class PairFold implements Serializable {
   private final String kernelName;
   private transient AttentionKernel kernel;
   private transient long countedPairs;
+  private transient long computeNanos;
+  private transient long finishNanos;
 
   private PairFold(AttentionPlan plan, BlockChoice choice) {
     this.choice = choice;
-    this.layout = plan.layout();
+    this.heads = HeadSlice.whole(plan.layout());
     this.mask = plan.mask();
     this.pairMask = plan.pairMask().orElse(null);
     this.offsets = plan.offsets();
     this.scores = plan.scores();
     this.sequenceIds = plan.sequences().stream().map(SequenceShape::id).toArray(String[]::new);
     this.kernelName = plan.kernel();
+  }
+
+  private PairFold(PairFold all, HeadSlice heads) {
+    this.heads = heads;
+    this.mask = all.mask;
+    this.pairMask = all.pairMask;
+    this.choice = all.choice == null ? null : all.choice.ofHeads(heads);
+    this.offsets = all.offsets;
+    this.scores = all.scores.ofHeads(heads);
+    this.sequenceIds = all.sequenceIds;
+    this.kernelName = all.kernelName;
+  }
+
+  /** The fold of some of the heads, whose blocks hold no others. */
+  PairFold ofHeads(HeadSlice slice) {
+    return slice.isWhole() ? this : new PairFold(this, slice);
   }
 
   /**
@@ -77,8 +98,14 @@ final class PairFold implements Serializable {
     return countedPairs;
   }
 
+  /** What of this task's time went into {@link #fold} and {@link #finish}. */
+  TimeSplit times() {
+    return new TimeSplit(computeNanos, 0, 0, finishNanos);
+  }
+
   /** The state of queries that have seen no key. */
   AttentionState emptyState(Block queries) {
+    HeadLayout layout = heads.layout();
     return new AttentionState(layout.numHeads(), queries.tokens(), layout.valueDim());
   }
 
@@ -94,6 +121,7 @@ final class PairFold implements Serializable {
    *     and position
    */
   void fold(PlacedQueries queries, PlacedKeyValues keys, AttentionState state) {
+    long start = System.nanoTime();
     try {
       Optional<View> view = view(queries, keys.block());
       if (view.isEmpty()) {
@@ -109,12 +137,17 @@ final class PairFold implements Serializable {
               TaskContext.get().cpus());
     } catch (InvalidElementException e) {
       throw invalid(e, queries.block());
+    } finally {
+      computeNanos += System.nanoTime() - start;
     }
   }
 
   /** The rows of queries that have seen all their keys. */
   AttentionRows finish(Block queries, AttentionState state) {
-    return AttentionRows.finish(queries, state, scores);
+    long start = System.nanoTime();
+    AttentionRows rows = AttentionRows.finish(queries, state, scores);
+    finishNanos += System.nanoTime() - start;
+    return rows;
   }
 
   /**
@@ -155,7 +188,7 @@ final class PairFold implements Serializable {
       return Optional.of(new View(visible, transform(queries, keys, biases)));
     }
     PairMask.Pair pair = pair(placed, keys);
-    countedPairs += pair.visiblePairs(layout.numHeads());
+    countedPairs += pair.visiblePairs(heads.layout().numHeads());
     if (pair.isEmpty()) {
       return Optional.empty();
     }
@@ -170,8 +203,11 @@ final class PairFold implements Serializable {
         choice == null
             ? new PairMask.Pair(bits(queries, keys), 1, queries.tokens(), null)
             : new PairMask.Pair(
-                choice.bits(kernel(), placed, keys), layout.numHeads(), queries.tokens(), null);
-    return pairMask == null ? ofMask : pairMask.read(queries, keys).and(ofMask);
+                choice.bits(kernel(), placed, keys),
+                heads.layout().numHeads(),
+                queries.tokens(),
+                null);
+    return pairMask == null ? ofMask : pairMask.read(queries, keys, heads).and(ofMask);
   }
 
   private ScoreTransform transform(Block queries, Block keys, List<ScoreBias> biases) {
@@ -188,7 +224,10 @@ final class PairFold implements Serializable {
   }
 
   private InvalidInputException invalid(InvalidElementException e, Block queries) {
-    return InvalidInputException.of(e, sequenceIds[queries.sequence()], queries.start());
+    InvalidElementException inAllHeads =
+        new InvalidElementException(
+            e.what(), heads.firstHead() + e.head(), e.row(), e.value(), e.expected());
+    return InvalidInputException.of(inAllHeads, sequenceIds[queries.sequence()], queries.start());
   }
 
   private Coverage coverage(Block queries, Block keys) {

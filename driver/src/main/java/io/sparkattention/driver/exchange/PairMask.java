@@ -1,6 +1,7 @@
 package io.sparkattention.driver.exchange;
 
 import io.sparkattention.driver.InvalidInputException;
+import io.sparkattention.kernels.HeadSlice;
 import io.sparkattention.kernels.ScoreBias;
 import io.sparkattention.kernels.VisibleKeys;
 import io.sparkattention.partitioning.Block;
@@ -15,10 +16,14 @@ public interface PairMask extends Serializable {
   /**
    * What it says of a pair of blocks of one sequence.
    *
+   * @param heads those that are asked for; they count from 0 in what is said
    * @throws InvalidInputException if a number is not one that a mask may have; names sequence, head
    *     and position
    */
-  Pair read(Block queries, Block keys);
+  Pair read(Block queries, Block keys, HeadSlice heads);
+
+  /** Bytes that a task holds of it for a pair of blocks of so many tokens, at most. */
+  double pairBytes(int blockTokens, HeadSlice heads);
 
   /** What a mask says of a pair of blocks. */
   final class Pair {

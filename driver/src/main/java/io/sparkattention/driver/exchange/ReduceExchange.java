@@ -6,10 +6,12 @@ import io.sparkattention.partitioning.Block;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
+import org.apache.spark.executor.ShuffleReadMetrics;
 import scala.Option;
 import scala.Tuple2;
 
@@ -36,7 +38,7 @@ public final class ReduceExchange implements Exchange {
     PairFold fold = PairFold.of(plan, keyValues);
     return shards(plan, keyValues)
         .mapPartitionsToPair(shard -> states(fold, broadcast.value(), shard, meter))
-        .reduceByKey(ReduceExchange::merge, plan.shards())
+        .reduceByKey((into, other) -> merge(into, other, meter), plan.shards())
         .mapPartitions(states -> finish(fold, states, meter));
   }
 
@@ -64,7 +66,7 @@ public final class ReduceExchange implements Exchange {
       bytes += (long) Float.BYTES * q.queries().strips().length;
     }
     int others = context.sc().getExecutorMemoryStatus().size() - 1;
-    return new AttentionMeter.Reading(Long.MAX_VALUE, Long.MIN_VALUE, bytes * others, 0, 0);
+    return AttentionMeter.Reading.withoutSpan(bytes * others, TimeSplit.NONE);
   }
 
   private static Iterator<Tuple2<Block, AttentionState>> states(
@@ -78,18 +80,35 @@ public final class ReduceExchange implements Exchange {
     for (PlacedQueries q : queries) {
       states.add(q);
     }
-    shard.forEachRemaining(states::fold);
+    long fetchNanos = foldAll(shard, states);
     if (TaskContext.getPartitionId() == 0) {
       states.addUnseen();
     }
-    meter.add(start, 0, fold.countedPairs());
+    // Nothing is computed meanwhile: what is fetched is waited for.
+    TimeSplit transfer = new TimeSplit(0, fetchNanos, fetchNanos, 0);
+    meter.add(start, 0, fold.countedPairs(), fold.times().plus(transfer));
     List<Tuple2<Block, AttentionState>> result = new ArrayList<>();
     states.states().forEach((block, state) -> result.add(new Tuple2<>(block, state)));
     return result.iterator();
   }
 
-  private static AttentionState merge(AttentionState into, AttentionState other) {
+  /** Returns the nanoseconds that reading the shard took. */
+  private static long foldAll(Iterator<PlacedKeyValues> shard, QueryStates states) {
+    long fetchNanos = 0;
+    for (long start = System.nanoTime(); shard.hasNext(); start = System.nanoTime()) {
+      PlacedKeyValues keys = shard.next();
+      fetchNanos += System.nanoTime() - start;
+      states.fold(keys);
+    }
+    return fetchNanos;
+  }
+
+  private static AttentionState merge(
+      AttentionState into, AttentionState other, AttentionMeter meter) {
+    long start = System.nanoTime();
     into.merge(other);
+    TimeSplit times = new TimeSplit(0, 0, 0, System.nanoTime() - start);
+    meter.add(AttentionMeter.Reading.withoutSpan(0, times));
     return into;
   }
 
@@ -101,7 +120,10 @@ public final class ReduceExchange implements Exchange {
       Tuple2<Block, AttentionState> state = states.next();
       rows.add(fold.finish(state._1(), state._2()));
     }
-    meter.add(start, TaskContext.get().taskMetrics().shuffleReadMetrics().remoteBytesRead(), 0);
+    ShuffleReadMetrics read = TaskContext.get().taskMetrics().shuffleReadMetrics();
+    long fetchNanos = TimeUnit.MILLISECONDS.toNanos(read.fetchWaitTime());
+    TimeSplit transfer = new TimeSplit(0, fetchNanos, fetchNanos, 0);
+    meter.add(start, read.remoteBytesRead(), 0, fold.times().plus(transfer));
     return rows.iterator();
   }
 }

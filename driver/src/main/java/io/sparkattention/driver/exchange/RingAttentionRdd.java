@@ -1,11 +1,9 @@
 package io.sparkattention.driver.exchange;
 
-import io.sparkattention.driver.AttentionPlan;
 import io.sparkattention.partitioning.Block;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
-import java.util.stream.IntStream;
+import java.util.Map;
 import org.apache.spark.Dependency;
 import org.apache.spark.NarrowDependency;
 import org.apache.spark.OneToOneDependency;
@@ -17,9 +15,9 @@ import scala.jdk.javaapi.CollectionConverters;
 import scala.reflect.ClassTag$;
 
 /**
- * Partition r is the attention of rank r: its queries against all the runs of keys and values that
- * its schedule names. The dependency on the runs is narrow, although every rank may read every run:
- * a rank reads a persisted run where it lies, and Spark recomputes a lost one from its lineage.
+ * Partition i is the attention of task i: its queries against all the runs of keys and values that
+ * it visits. The dependency on the runs is narrow, although every task may read every run: a task
+ * reads a persisted run where it lies, and Spark recomputes a lost one from its lineage.
  */
 final class RingAttentionRdd extends RDD<AttentionRows> {
   private static final long serialVersionUID = 1L;
@@ -29,33 +27,35 @@ final class RingAttentionRdd extends RDD<AttentionRows> {
   private final PairFold fold;
   private final AttentionMeter meter;
 
-  /** Of Spark's driver, where the ranks are made. */
-  private final transient AttentionPlan plan;
+  /** Of Spark's driver, where the partitions are made. */
+  private final transient List<AttentionTask> tasks;
 
+  /**
+   * @param queries partition i holds the queries of task i
+   * @param keyValues partitions that tasks visit, persisted or from a shuffle
+   * @param fold of all heads
+   */
   RingAttentionRdd(
-      AttentionPlan plan,
+      List<AttentionTask> tasks,
       RDD<PlacedQueries> queries,
       RDD<PlacedKeyValues> keyValues,
+      PairFold fold,
       AttentionMeter meter) {
     super(
         queries.context(),
-        dependencies(queries, keyValues, runs(plan)),
+        dependencies(queries, keyValues, tasks),
         ClassTag$.MODULE$.apply(AttentionRows.class));
-    this.plan = plan;
+    this.tasks = tasks;
     this.queries = queries;
     this.keyValues = keyValues;
-    this.fold = PairFold.of(plan, keyValues.toJavaRDD());
+    this.fold = fold;
     this.meter = meter;
   }
 
-  /** [ranks][visits]: partitions of the keys and values that each rank visits, in order. */
-  private static int[][] runs(AttentionPlan plan) {
-    return IntStream.range(0, plan.shards()).mapToObj(plan.schedule()::runs).toArray(int[][]::new);
-  }
-
   private static scala.collection.immutable.Seq<Dependency<?>> dependencies(
-      RDD<PlacedQueries> queries, RDD<PlacedKeyValues> keyValues, int[][] runs) {
-    // The queries come first: Spark prefers to run a rank where they are.
+      RDD<PlacedQueries> queries, RDD<PlacedKeyValues> keyValues, List<AttentionTask> tasks) {
+    int[][] runs = tasks.stream().map(AttentionTask::visits).toArray(int[][]::new);
+    // The queries come first: Spark prefers to run a task where they are.
     List<Dependency<?>> both =
         List.of(new OneToOneDependency<>(queries), new RunsDependency(keyValues, runs));
     return CollectionConverters.asScala(both).toList();
@@ -63,69 +63,71 @@ final class RingAttentionRdd extends RDD<AttentionRows> {
 
   @Override
   public Partition[] getPartitions() {
-    Partition[] ranks = new Partition[plan.shards()];
-    for (int rank = 0; rank < ranks.length; rank++) {
+    Partition[] partitions = new Partition[tasks.size()];
+    for (int i = 0; i < partitions.length; i++) {
       List<Partition> visits = new ArrayList<>();
-      for (int run : plan.schedule().runs(rank)) {
+      for (int run : tasks.get(i).visits()) {
         visits.add(keyValues.partitions()[run]);
       }
-      ranks[rank] =
-          new Rank(
-              rank, queries.partitions()[rank], visits.toArray(Partition[]::new), lastVisits(rank));
+      partitions[i] =
+          new TaskPartition(
+              i, tasks.get(i), queries.partitions()[i], visits.toArray(Partition[]::new));
     }
-    return ranks;
-  }
-
-  private HashMap<Block, Integer> lastVisits(int rank) {
-    HashMap<Block, Integer> lastVisits = new HashMap<>();
-    for (int i = 0; i < plan.queryRanks().length; i++) {
-      if (plan.queryRanks()[i] == rank) {
-        lastVisits.put(plan.queryBlocks().get(i), plan.schedule().lastVisit(i));
-      }
-    }
-    return lastVisits;
+    return partitions;
   }
 
   @Override
   public Iterator<AttentionRows> compute(Partition split, TaskContext context) {
     long start = System.currentTimeMillis();
     HeapPeak.watch();
-    Rank rank = (Rank) split;
-    QueryStates own = new QueryStates(fold, context);
-    CollectionConverters.asJava(queries.iterator(rank.queries, context)).forEachRemaining(own::add);
+    TaskPartition partition = (TaskPartition) split;
+    Map<Block, Integer> lastVisits = partition.task.lastVisits();
+    PairFold folded = fold.ofHeads(partition.task.heads());
+    QueryStates own = new QueryStates(folded, context);
+    CollectionConverters.asJava(queries.iterator(partition.queries, context))
+        .forEachRemaining(own::add);
 
     List<AttentionRows> rows = new ArrayList<>();
     long bytesMoved;
-    try (RunPrefetcher prefetcher = new RunPrefetcher(keyValues, rank.visits, context)) {
+    TimeSplit transfer;
+    try (RunPrefetcher prefetcher = new RunPrefetcher(keyValues, partition.visits, context)) {
       for (int visit = 0; prefetcher.hasNext(); visit++) {
         prefetcher.next().forEach(own::fold);
         int visited = visit;
-        rows.addAll(own.finish(block -> rank.lastVisits.get(block) <= visited));
+        rows.addAll(own.finish(block -> lastVisits.get(block) <= visited));
       }
-      bytesMoved = prefetcher.bytesMoved();
+      bytesMoved = isShuffled() ? shuffleBytes(context) : prefetcher.bytesMoved();
+      transfer = prefetcher.times();
     }
     own.addUnseen();
     rows.addAll(own.finish(block -> true));
-    meter.add(start, bytesMoved, fold.countedPairs());
+    meter.add(start, bytesMoved, folded.countedPairs(), folded.times().plus(transfer));
     return CollectionConverters.asScala(rows.iterator());
   }
 
-  /** A rank's own queries and the runs that it visits, in ring order. */
-  private static final class Rank implements Partition {
+  /** Whether the runs come straight from a shuffle, which counts what it moves itself. */
+  private boolean isShuffled() {
+    return !keyValues.getStorageLevel().isValid();
+  }
+
+  private static long shuffleBytes(TaskContext context) {
+    return context.taskMetrics().shuffleReadMetrics().remoteBytesRead();
+  }
+
+  /** A task with the partitions that it reads. */
+  private static final class TaskPartition implements Partition {
     private static final long serialVersionUID = 1L;
 
     private final int index;
+    private final AttentionTask task;
     private final Partition queries;
     private final Partition[] visits;
 
-    /** The visit after which each of its query blocks has seen all its keys. */
-    private final HashMap<Block, Integer> lastVisits;
-
-    Rank(int index, Partition queries, Partition[] visits, HashMap<Block, Integer> lastVisits) {
+    TaskPartition(int index, AttentionTask task, Partition queries, Partition[] visits) {
       this.index = index;
+      this.task = task;
       this.queries = queries;
       this.visits = visits;
-      this.lastVisits = lastVisits;
     }
 
     @Override
@@ -135,7 +137,7 @@ final class RingAttentionRdd extends RDD<AttentionRows> {
 
     @Override
     public boolean equals(Object other) {
-      return other instanceof Rank rank && rank.index == index;
+      return other instanceof TaskPartition partition && partition.index == index;
     }
 
     @Override
@@ -144,7 +146,7 @@ final class RingAttentionRdd extends RDD<AttentionRows> {
     }
   }
 
-  /** Each rank depends on the runs that it visits. */
+  /** Each task depends on the runs that it visits. */
   private static final class RunsDependency extends NarrowDependency<PlacedKeyValues> {
     private static final long serialVersionUID = 1L;
 
@@ -156,9 +158,9 @@ final class RingAttentionRdd extends RDD<AttentionRows> {
     }
 
     @Override
-    public scala.collection.immutable.Seq<Object> getParents(int rank) {
+    public scala.collection.immutable.Seq<Object> getParents(int task) {
       List<Object> parents = new ArrayList<>();
-      for (int run : runs[rank]) {
+      for (int run : runs[task]) {
         parents.add(run);
       }
       return CollectionConverters.asScala(parents).toList();

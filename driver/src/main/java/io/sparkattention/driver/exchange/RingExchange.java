@@ -16,6 +16,12 @@ public final class RingExchange implements Exchange {
       JavaRDD<PlacedQueries> queries,
       JavaRDD<PlacedKeyValues> keyValues,
       AttentionMeter meter) {
-    return new RingAttentionRdd(plan, queries.rdd(), keyValues.rdd(), meter).toJavaRDD();
+    return new RingAttentionRdd(
+            AttentionTask.of(plan),
+            queries.rdd(),
+            keyValues.rdd(),
+            PairFold.of(plan, keyValues),
+            meter)
+        .toJavaRDD();
   }
 }

@@ -35,6 +35,9 @@ final class RunPrefetcher implements AutoCloseable {
   /** Written by the reading thread, read after it ended its work. */
   private volatile long bytesMoved;
 
+  private volatile long fetchNanos;
+  private long waitNanos;
+
   RunPrefetcher(RDD<PlacedKeyValues> keyValues, Partition[] visits, TaskContext context) {
     this.keyValues = keyValues;
     this.visits = visits;
@@ -58,7 +61,9 @@ final class RunPrefetcher implements AutoCloseable {
     if (ahead == null) {
       throw new NoSuchElementException("All " + visits.length + " runs are read");
     }
+    long start = System.nanoTime();
     List<PlacedKeyValues> run = await(ahead);
+    waitNanos += System.nanoTime() - start;
     askAhead();
     return run;
   }
@@ -66,6 +71,11 @@ final class RunPrefetcher implements AutoCloseable {
   /** Bytes of the runs that were not in this executor's storage. */
   long bytesMoved() {
     return bytesMoved;
+  }
+
+  /** What was spent on waiting for runs, and on reading those that have been returned. */
+  TimeSplit times() {
+    return new TimeSplit(0, waitNanos, fetchNanos, 0);
   }
 
   /**
@@ -100,6 +110,7 @@ final class RunPrefetcher implements AutoCloseable {
   /** Runs on the reading thread; the task's context there lets Spark see a failed fetch. */
   private List<PlacedKeyValues> read(Partition run) {
     TaskContext$.MODULE$.setTaskContext(context);
+    long start = System.nanoTime();
     try {
       RDDBlockId id = new RDDBlockId(keyValues.id(), run.index());
       boolean here = SparkEnv.get().blockManager().getStatus(id).isDefined();
@@ -112,6 +123,7 @@ final class RunPrefetcher implements AutoCloseable {
       }
       return blocks;
     } finally {
+      fetchNanos += System.nanoTime() - start;
       TaskContext$.MODULE$.unset();
     }
   }

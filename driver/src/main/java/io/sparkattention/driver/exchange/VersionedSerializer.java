@@ -70,6 +70,10 @@ public final class VersionedSerializer<T> extends Serializer<T> {
         AttentionRows.class,
         new VersionedSerializer<>(VersionedSerializer::writeRows, VersionedSerializer::readRows));
     kryo.register(AttentionRows[].class);
+    kryo.register(
+        HeadRows.class,
+        new VersionedSerializer<>(
+            VersionedSerializer::writeHeadRows, VersionedSerializer::readHeadRows));
     // The mean keys by which blocks are chosen.
     kryo.register(float[][].class);
   }
@@ -178,5 +182,14 @@ public final class VersionedSerializer<T> extends Serializer<T> {
 
   private static AttentionRows readRows(Input in) {
     return new AttentionRows(readBlock(in), BulkArrays.readFloats(in), BulkArrays.readFloats(in));
+  }
+
+  private static void writeHeadRows(Output out, HeadRows part) {
+    out.writeInt(part.firstHead());
+    writeRows(out, part.rows());
+  }
+
+  private static HeadRows readHeadRows(Input in) {
+    return new HeadRows(in.readInt(), readRows(in));
   }
 }

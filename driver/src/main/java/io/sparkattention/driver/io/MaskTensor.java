@@ -2,6 +2,7 @@ package io.sparkattention.driver.io;
 
 import io.sparkattention.driver.InvalidInputException;
 import io.sparkattention.driver.exchange.PairMask;
+import io.sparkattention.kernels.HeadSlice;
 import io.sparkattention.kernels.ScoreBias;
 import io.sparkattention.partitioning.AttentionMask;
 import io.sparkattention.partitioning.Block;
@@ -30,8 +31,6 @@ final class MaskTensor implements PairMask {
   /** Sizes of the axes batch, heads, queries and keys; 1 where all share what there is. */
   private final long[] sizes = {1, 1, 1, 1};
 
-  private final int numHeads;
-
   /**
    * Looks at the shape.
    *
@@ -41,7 +40,6 @@ final class MaskTensor implements PairMask {
   MaskTensor(SafetensorsFile file, BlockReader reader, long... expected) {
     this.reader = reader;
     this.tensor = file.tensor(TENSOR);
-    this.numHeads = Math.toIntExact(expected[1]);
     if (tensor.type() != DataType.BOOL && !tensor.type().isFloat()) {
       throw invalid(file, "type " + tensor.type(), "BOOL, F32, F16, BF16 or F64; convert it");
     }
@@ -79,18 +77,19 @@ final class MaskTensor implements PairMask {
             .formatted(TENSOR, file.name(), found, expected));
   }
 
-  /** Bytes that a pair of blocks of so many tokens takes in memory at most. */
-  double pairBytes(int blockTokens) {
+  @Override
+  public double pairBytes(int blockTokens, HeadSlice slice) {
     double rows = Math.min(blockTokens, sizes[2]);
-    double bits = sizes[1] * (double) blockTokens * Math.min(blockTokens, sizes[3]) / Byte.SIZE;
-    double bytes = rows * Math.min(blockTokens, sizes[3]) * sizes[1] * Float.BYTES;
+    int heads = heads(slice);
+    double bits = heads * (double) blockTokens * Math.min(blockTokens, sizes[3]) / Byte.SIZE;
+    double bytes = rows * Math.min(blockTokens, sizes[3]) * heads * Float.BYTES;
     return tensor.type() == DataType.BOOL ? bits : bits + bytes;
   }
 
   @Override
-  public Pair read(Block queries, Block keys) {
+  public Pair read(Block queries, Block keys, HeadSlice slice) {
     int wordsPerRow = AttentionMask.wordsPerRow(keys);
-    int heads = sizes[1] == 1 ? 1 : numHeads;
+    int heads = heads(slice);
     int planeWords = Math.multiplyExact(queries.tokens(), wordsPerRow);
     long[] words = new long[Math.multiplyExact(heads, planeWords)];
     int count = (int) (Math.min(keys.end(), sizes[3]) - keys.start());
@@ -100,7 +99,8 @@ final class MaskTensor implements PairMask {
     float[][] biases = new float[heads][];
     boolean biased = false;
     for (int head = 0; head < heads; head++) {
-      Plane plane = plane(queries, keys.start(), count, head);
+      Plane plane =
+          plane(queries, keys.start(), count, sizes[1] == 1 ? 0 : slice.firstHead() + head);
       plane.show(words, head * planeWords, wordsPerRow, queries.tokens());
       biases[head] = plane.biased() ? plane.numbers : null;
       biased |= plane.biased();
@@ -110,7 +110,12 @@ final class MaskTensor implements PairMask {
     return new Pair(words, heads, queries.tokens(), bias);
   }
 
-  /** Reads and checks the numbers of one head. */
+  /** Those that have numbers of their own; 1 where all share them. */
+  private int heads(HeadSlice slice) {
+    return sizes[1] == 1 ? 1 : slice.layout().numHeads();
+  }
+
+  /** Reads and checks the numbers of one head, counted in all heads; 0 where all share them. */
   private Plane plane(Block queries, long firstKey, int count, int head) {
     long firstRow = sizes[2] == 1 ? 0 : queries.start();
     int rows = sizes[2] == 1 ? 1 : queries.tokens();

@@ -220,11 +220,11 @@ public final class ParquetInput implements AttentionInput {
   public JavaRDD<PlacedQueries> queries(AttentionPlan plan) {
     BlockRouting routing =
         new BlockRouting(
-            plan.grid(), plan.queryBlocks(), plan.queryRanks(), plan.sequences().size());
+            plan.grid(), plan.queryBlocks(), plan.queryPartitions(), plan.sequences().size());
     RowBlocks blocks = new RowBlocks(path, layout, routing, idsByIndex());
     double scale = plan.scale();
     return blocks
-        .shuffle(select("query"), sequenceIndex(), plan.shards())
+        .shuffle(select("query"), sequenceIndex(), plan.queryPartitionCount())
         .mapPartitions(pieces -> blocks.queries(pieces, scale));
   }
 

@@ -10,7 +10,7 @@ import io.sparkattention.driver.exchange.PlacedKeyValues;
 import io.sparkattention.driver.exchange.PlacedQueries;
 import io.sparkattention.kernels.ElementType;
 import io.sparkattention.kernels.HeadLayout;
-import io.sparkattention.partitioning.Block;
+import io.sparkattention.kernels.HeadSlice;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -18,12 +18,10 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.function.ToLongFunction;
 import java.util.stream.IntStream;
-import java.util.stream.Stream;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.api.java.JavaPairRDD;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
-import org.apache.spark.api.java.function.Function;
 import org.apache.spark.sql.SparkSession;
 
 /**
@@ -141,10 +139,12 @@ public final class SafetensorsInput implements AttentionInput {
   }
 
   private void checkMask(int blockTokens) {
-    if (mask != null && mask.pairBytes(blockTokens) > MAX_MASK_BYTES) {
+    HeadSlice heads = HeadSlice.whole(layout);
+    if (mask != null && mask.pairBytes(blockTokens, heads) > MAX_MASK_BYTES) {
       throw new InvalidInputException(
           "Cannot hold %.1f GiB of 'attn_mask' in '%s' for two blocks of %d tokens: expected at most 1; lower --block-tokens"
-              .formatted(mask.pairBytes(blockTokens) / (1L << 30), file.name(), blockTokens));
+              .formatted(
+                  mask.pairBytes(blockTokens, heads) / (1L << 30), file.name(), blockTokens));
     }
   }
 
@@ -210,7 +210,7 @@ public final class SafetensorsInput implements AttentionInput {
     List<PresentTensor> tensors = presents();
     long[] begin =
         tensors.stream().mapToLong(tensor -> begins.get(tensor.declaration().name())).toArray();
-    return blocks(plan.keyRuns(), block -> block)
+    return OwnedBlocks.of(context, plan.keyRuns(), block -> block)
         .flatMapToPair(
             block ->
                 IntStream.range(0, begin.length)
@@ -221,15 +221,10 @@ public final class SafetensorsInput implements AttentionInput {
 
   @Override
   public JavaRDD<PlacedQueries> queries(AttentionPlan plan) {
-    List<ArrayList<Block>> ranks = new ArrayList<>();
-    IntStream.range(0, plan.shards()).forEach(rank -> ranks.add(new ArrayList<>()));
-    for (int i = 0; i < plan.queryBlocks().size(); i++) {
-      ranks.get(plan.queryRanks()[i]).add(plan.queryBlocks().get(i));
-    }
     BlockReader blocks = reader;
     HeadTensor tensor = query;
     double scale = plan.scale();
-    return blocks(ranks, block -> blocks.queries(block, tensor, scale));
+    return OwnedBlocks.queries(context, plan, block -> blocks.queries(block, tensor, scale));
   }
 
   @Override
@@ -238,19 +233,7 @@ public final class SafetensorsInput implements AttentionInput {
     PresentTensor keys = key;
     PresentTensor values = value;
     ElementType type = plan.keyValueType();
-    return blocks(plan.keyRuns(), block -> blocks.keyValues(block, keys, values, type));
-  }
-
-  /** Partition i is what {@code read} makes of the blocks of list i. */
-  private <T> JavaRDD<T> blocks(List<? extends List<Block>> lists, Function<Block, T> read) {
-    if (lists.isEmpty()) {
-      // Nothing but padding: Spark has no list of no partitions.
-      return context.emptyRDD();
-    }
-    List<Block[]> partitions = lists.stream().map(list -> list.toArray(Block[]::new)).toList();
-    return context
-        .parallelize(partitions, partitions.size())
-        .flatMap(blocks -> Stream.of(blocks).iterator())
-        .map(read);
+    return OwnedBlocks.keyValues(
+        context, plan, block -> blocks.keyValues(block, keys, values, type));
   }
 }

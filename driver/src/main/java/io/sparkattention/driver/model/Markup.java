@@ -1,11 +1,11 @@
 package io.sparkattention.driver.model;
 
 /** Text inside HTML and SVG. */
-final class Markup {
+public final class Markup {
   private Markup() {}
 
   /** Escapes a text for element content and quoted attributes; forbidden characters become �. */
-  static String escape(String text) {
+  public static String escape(String text) {
     StringBuilder escaped = new StringBuilder(text.length());
     text.codePoints()
         .forEach(

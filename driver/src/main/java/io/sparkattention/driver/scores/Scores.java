@@ -3,6 +3,7 @@ package io.sparkattention.driver.scores;
 import io.sparkattention.driver.AttentionConfig.Key;
 import io.sparkattention.driver.InvalidInputException;
 import io.sparkattention.kernels.Dropout;
+import io.sparkattention.kernels.HeadSlice;
 import io.sparkattention.kernels.InvalidElementException;
 import io.sparkattention.kernels.ScoreBias;
 import io.sparkattention.partitioning.Block;
@@ -24,6 +25,10 @@ public final class Scores implements Serializable {
   private static final int SHOWN = 4;
 
   private final int heads;
+
+  /** The first of the heads, counted in all heads of the run. */
+  private final int firstHead;
+
   private final float softcap;
   private final List<PositionBias> biases;
 
@@ -36,8 +41,9 @@ public final class Scores implements Serializable {
 
   private Scores(ScoreConfig config, int heads) {
     this.heads = heads;
+    this.firstHead = 0;
     this.softcap = (float) config.softcap();
-    this.biases = new ArrayList<>();
+    List<PositionBias> biases = new ArrayList<>();
     if (config.alibi() != null) {
       biases.add(new AlibiBias(slopes(config.alibi(), heads)));
     }
@@ -45,6 +51,7 @@ public final class Scores implements Serializable {
       biases.add(config.relativeBias().forHeads(heads));
     }
     biases.addAll(config.biases());
+    this.biases = biases;
     this.sinks = sinks(config.sinks(), heads);
     this.dropout = config.dropout();
     this.seed = config.seed();
@@ -59,6 +66,29 @@ public final class Scores implements Serializable {
    */
   public static Scores of(ScoreConfig config, int heads) {
     return new Scores(config, heads);
+  }
+
+  private Scores(Scores all, HeadSlice slice) {
+    this.heads = slice.layout().numHeads();
+    this.firstHead = all.firstHead + slice.firstHead();
+    this.softcap = all.softcap;
+    this.biases = all.biases.stream().map(bias -> fromHead(bias, slice.firstHead())).toList();
+    this.sinks = Arrays.copyOfRange(all.sinks, slice.firstHead(), slice.firstHead() + heads);
+    this.dropout = all.dropout;
+    this.seed = all.seed;
+    this.summary = all.summary;
+  }
+
+  private static PositionBias fromHead(PositionBias bias, int first) {
+    if (bias instanceof RelativeBias relative) {
+      return (RelativeBias) (head, distance) -> relative.of(first + head, distance);
+    }
+    return (head, query, key) -> bias.of(first + head, query, key);
+  }
+
+  /** What becomes of the scores of some of the heads, which count from 0 there. */
+  public Scores ofHeads(HeadSlice slice) {
+    return slice.isWhole() ? this : new Scores(this, slice);
   }
 
   private static float[] slopes(float[] given, int heads) {
@@ -132,7 +162,7 @@ public final class Scores implements Serializable {
 
   /** The dropout of a pair of blocks: by the positions in the sequence, without an alignment. */
   public Dropout dropout(Block queries, Block keys) {
-    return new Dropout(dropout, seed, queries.start(), keys.start());
+    return new Dropout(dropout, seed, queries.start(), keys.start()).fromHead(firstHead);
   }
 
   /** Of a weight to be dropped; 0: none. */
