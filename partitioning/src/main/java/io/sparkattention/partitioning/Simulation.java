@@ -22,14 +22,15 @@ import java.util.Random;
  * compute rate F (FLOP/s of an executor), link rate B (bytes/s), H query heads, G key/value heads,
  * keyDim + valueDim = D and e bytes an element, the fold takes 2·H·D·T²/F and the fetch G·D·e·T/B,
  * so that the fetch is hidden from T = (F / B) · e·G / (2·H) tokens per executor on: the machine
- * balance, twice that under a causal mask (Liu et al. 2023, arXiv:2310.01889, section 3). A ring
- * takes fold + (P − 1) · max(fold, fetch); however many executors, all keys and values pass each
- * link, so that its speed-up over one executor ends at (tokens / balance).
+ * balance, twice that where a step shows half of its pairs (Liu et al. 2023, arXiv:2310.01889). A
+ * ring takes fold + (P − 1) · max(fold, fetch); however many executors, all keys and values pass
+ * each link, so that its speed-up over one executor ends at (tokens / balance).
  *
  * <p>Against an all-to-all ({@code heads}; Jacobs et al. 2023, arXiv:2309.14509), which hides
- * nothing and moves queries, keys, values and outputs once, T·(2·H + 2·G)·d·e/P bytes a rank and
- * partner where keyDim = valueDim = d: below T = (F·e / 2·B) · (G/H − (1 + G/H) / P) tokens per
- * executor the ring waits longer than that, above the all-to-all takes longer.
+ * nothing and moves a token's query, key, value and row, a bytes, once, of which the share 1/P
+ * stays: a ring, whose key and value have b bytes, waits longer below T = (b − a / P) / (2·H·D) ·
+ * (F / B) tokens per executor, the all-to-all above. With e bytes an element and keyDim = valueDim
+ * that is (F·e / 2·B) · (G/H − (1 + G/H) / P).
  */
 public final class Simulation {
 
