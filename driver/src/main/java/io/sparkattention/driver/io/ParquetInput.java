@@ -219,8 +219,7 @@ public final class ParquetInput implements AttentionInput {
   @Override
   public JavaRDD<PlacedQueries> queries(AttentionPlan plan) {
     BlockRouting routing =
-        new BlockRouting(
-            plan.grid(), plan.queryBlocks(), plan.queryPartitions(), plan.sequences().size());
+        new BlockRouting(plan.queryBlocks(), plan.queryPartitions(), plan.sequences().size());
     RowBlocks blocks = new RowBlocks(path, layout, routing, idsByIndex());
     double scale = plan.scale();
     return blocks
@@ -239,8 +238,7 @@ public final class ParquetInput implements AttentionInput {
         partitions[next++] = run;
       }
     }
-    BlockRouting routing =
-        new BlockRouting(plan.grid(), keyBlocks, partitions, plan.sequences().size());
+    BlockRouting routing = new BlockRouting(keyBlocks, partitions, plan.sequences().size());
     RowBlocks blocks = new RowBlocks(path, layout, routing, idsByIndex());
     ElementType type = plan.keyValueType();
     return blocks
