@@ -38,12 +38,12 @@ public final class AttentionPlan {
    * @throws InvalidInputException if a task would need more memory than it may
    */
   public AttentionPlan(Workload workload, AttentionConfig config, ClusterFacts facts) {
-    this.workload = workload;
     this.facts = facts;
     this.factsSource = config.factsSource();
     this.memory = new MemoryLimit(workload, config, ExecutorMemory.of(facts));
     this.choice = new Planner(workload, config, facts, memory.taskBytes()).choose();
     this.placement = choice.placement();
+    this.workload = placement.workload();
     memory.check(placement);
   }
 

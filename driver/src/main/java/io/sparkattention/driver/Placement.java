@@ -19,6 +19,7 @@ public final class Placement {
   /** Bytes of keys and values in one partition of their RDD, the unit that is fetched. */
   private static final long RUN_BYTES = 16L << 20;
 
+  private final Workload workload;
   private final ExchangeKind exchange;
   private final BlockAssignment assignment;
   private final int shards;
@@ -33,15 +34,19 @@ public final class Placement {
   /**
    * Places the blocks of a workload.
    *
+   * @param given its query blocks are cut where ranks own them, balanced, and some are heavy
    * @param exchange any but AUTO
    * @param maxTaskBytes what a task may hold in memory; see {@link #taskBytes}
    */
   public Placement(
-      Workload workload,
+      Workload given,
       ExchangeKind exchange,
       BlockAssignment assignment,
       int shards,
       long maxTaskBytes) {
+    boolean ranksOwnQueries = exchange != ExchangeKind.REDUCE && exchange != ExchangeKind.HEADS;
+    boolean cut = ranksOwnQueries && assignment == BlockAssignment.BALANCED;
+    this.workload = cut ? given.cutFor(shards) : given;
     this.exchange = exchange;
     this.assignment = assignment;
     this.shards = shards;
@@ -135,6 +140,11 @@ public final class Placement {
     }
     double sum = Arrays.stream(perRank).sum();
     return sum == 0 ? 1 : Arrays.stream(perRank).max().orElseThrow() * shards / sum;
+  }
+
+  /** What is placed: the given workload, its heavy query blocks cut. */
+  public Workload workload() {
+    return workload;
   }
 
   public ExchangeKind exchange() {

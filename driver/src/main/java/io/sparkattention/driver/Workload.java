@@ -87,6 +87,35 @@ public final class Workload {
         input.layout(), input.keyValueType(), input.sequences(), input.pairMask(), config);
   }
 
+  /** The same queries in other blocks. */
+  private Workload(Workload other, List<Block> queryBlocks) {
+    this.layout = other.layout;
+    this.sequences = other.sequences;
+    this.mask = other.mask;
+    this.pairMask = other.pairMask;
+    this.offsets = other.offsets;
+    this.scale = other.scale;
+    this.scores = other.scores;
+    this.grid = other.grid;
+    this.keyBlocks = other.keyBlocks;
+    this.keyValueType = other.keyValueType;
+    this.keyValueTypeReason = other.keyValueTypeReason;
+    this.kernel = other.kernel;
+    this.scoresOutput = other.scoresOutput;
+    this.unmaskedPairs = other.unmaskedPairs;
+    this.queryBlocks = queryBlocks;
+    this.queryWork = BlockWork.queryWork(mask, offsets, queryBlocks, keyBlocks);
+  }
+
+  /**
+   * The same workload, for ranks that own queries: where the mask or the lengths leave some query
+   * blocks so much work that whole blocks cannot be even, those are cut. No bit depends on it.
+   */
+  Workload cutFor(int ranks) {
+    List<Block> cut = BlockWork.cutHeavy(mask, offsets, queryBlocks, keyBlocks, ranks);
+    return cut.equals(queryBlocks) ? this : new Workload(this, cut);
+  }
+
   /** All visible pairs; the work of a single block fits, since its keys are limited. */
   private long total(long[] queryWork) {
     try {

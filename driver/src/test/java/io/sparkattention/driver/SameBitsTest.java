@@ -155,6 +155,37 @@ class SameBitsTest {
     }
   }
 
+  /** The blocks of global queries have more work than a rank's share. */
+  @Test
+  void cutQueryBlocksHaveTheSameResult() {
+    HeadLayout layout = new HeadLayout(2, 1, 8, 8);
+    RandomSequence sequence = RandomSequence.of(72, layout, 173, 173);
+    String text = "sliding-window:3,3 | global:5";
+    Attended one = sequence.alone(AttentionMask.parse(text), 4);
+    Path tensors = folder.resolve("global.safetensors");
+    Path table = folder.resolve("global");
+    files.writeTensors(tensors, DataType.F32, 4, List.of(sequence));
+    files.writeTable(table, 2, "string", Map.of("s", sequence));
+    Map<Key, String> options = options(text, 4, 5);
+    options.put(Key.EXCHANGE, "ring");
+    options.put(Key.NUM_HEADS, "2");
+    options.put(Key.NUM_KV_HEADS, "1");
+    for (String assignment : List.of("zigzag", "balanced")) {
+      options.put(Key.ASSIGNMENT, assignment);
+      Path out = folder.resolve(assignment + "-global.safetensors");
+      AttentionReport report = files.attend(tensors, out, options);
+      files.readTensors(out, layout).get(0).assertSameBits(one, text + ", " + sequence);
+      if (assignment.equals("balanced")) {
+        assertThat(report.skewMaxOverMean()).isLessThanOrEqualTo(1.10);
+      } else {
+        assertThat(report.skewMaxOverMean()).isGreaterThan(1.2);
+      }
+      Path rows = folder.resolve(assignment + "-global");
+      files.attend(table, rows, options);
+      files.readTable(rows, layout).get(0).assertSameBits(one, text + ", " + sequence);
+    }
+  }
+
   @Test
   void theScalarKernelHasTheSameBits() throws IOException {
     Path out = folder.resolve("scalar.safetensors");

@@ -73,6 +73,7 @@ public final class Main {
         new AttendCommand(),
         new PlanCommand(),
         new CalibrateCommand(),
+        new SimulateCommand(),
         new ProjectCommand(),
         new DemoCommand(),
         new ScaleCommand());

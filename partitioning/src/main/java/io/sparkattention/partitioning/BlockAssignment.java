@@ -2,6 +2,7 @@ package io.sparkattention.partitioning;
 
 import java.util.Arrays;
 import java.util.Comparator;
+import java.util.List;
 import java.util.Locale;
 import java.util.PriorityQueue;
 import java.util.stream.IntStream;
@@ -17,7 +18,10 @@ public enum BlockAssignment {
   /**
    * 2·ringSize runs of equal counts, of which rank r owns runs r and 2·ringSize − 1 − r: under a
    * causal mask a light one and a heavy one (ring-flash-attention; context parallelism of Llama 3).
-   * Its balance is as fine as a block: best where 2·ringSize divides the blocks of one sequence.
+   * Where 2·ringSize does not divide the number of blocks, those left over stand singly: of an odd
+   * share the middle ones, of a remainder the first, which are the lightest; each goes to the rank
+   * with the least work. A last block cut short upsets the pairs: the runs are up to two blocks
+   * shorter where that brings the largest work to within 1.05 of the mean.
    */
   ZIGZAG,
   /**
@@ -30,6 +34,8 @@ public enum BlockAssignment {
    * ringSize) of the best possible maximum (Graham 1969, longest processing time first).
    */
   BALANCED;
+
+  private static final double ZIGZAG_SKEW = 1.05;
 
   /**
    * Assigns blocks to ranks. The result depends on the arguments alone. Ranks may be more than
@@ -49,10 +55,26 @@ public enum BlockAssignment {
     int blocks = work.length;
     return switch (this) {
       case CONTIGUOUS -> contiguous(blocks, ringSize);
-      case ZIGZAG -> zigzag(blocks, ringSize);
+      case ZIGZAG -> zigzag(work, ringSize);
       case STRIPED -> IntStream.range(0, blocks).map(i -> i % ringSize).toArray();
-      case BALANCED -> balanced(work, ringSize);
+      case BALANCED -> {
+        Loads loads = new Loads(work, ringSize);
+        loads.level(IntStream.range(0, blocks));
+        yield loads.ranks;
+      }
     };
+  }
+
+  /**
+   * The largest work of a rank over the mean of all ranks; 1.0 where there is no work at all.
+   *
+   * @param work unmasked area of each block, as in {@link #ranks}
+   */
+  public double skew(long[] work, int ringSize) {
+    Loads loads = new Loads(work, ringSize);
+    int[] ranks = ranks(work, ringSize);
+    IntStream.range(0, work.length).forEach(block -> loads.give(block, ranks[block]));
+    return loads.skew();
   }
 
   private static int[] contiguous(int blocks, int ringSize) {
@@ -66,66 +88,41 @@ public enum BlockAssignment {
     return ranks;
   }
 
-  /** From both ends inwards; of an odd share the first run is the longer, as the lighter one. */
-  private static int[] zigzag(int blocks, int ringSize) {
-    int[] ranks = new int[blocks];
-    int start = 0;
-    int end = blocks;
-    for (int rank = 0; rank < ringSize; rank++) {
-      int share = share(rank, blocks, ringSize);
-      int second = share / 2;
-      int first = share - second;
-      Arrays.fill(ranks, start, start + first, rank);
-      Arrays.fill(ranks, end - second, end, rank);
-      start += first;
-      end -= second;
+  private static int[] zigzag(long[] work, int ringSize) {
+    int longest = work.length / (2 * ringSize);
+    Loads best = null;
+    for (int run = longest; run >= Math.max(0, longest - 2); run--) {
+      Loads loads = zigzag(work, ringSize, run);
+      if (best == null || loads.most() < best.most()) {
+        best = loads;
+      }
+      if (best.skew() <= ZIGZAG_SKEW) {
+        break;
+      }
     }
-    return ranks;
+    return best.ranks;
+  }
+
+  /** Two runs of {@code run} blocks for each rank, and the others to who has the least work. */
+  private static Loads zigzag(long[] work, int ringSize, int run) {
+    Loads loads = new Loads(work, ringSize);
+    int single = work.length - 2 * run * ringSize;
+    int middle = single / ringSize * ringSize;
+    int start = single - middle;
+    int end = work.length;
+    for (int rank = 0; rank < ringSize; rank++) {
+      for (int i = 0; i < run; i++) {
+        loads.give(start++, rank);
+        loads.give(--end, rank);
+      }
+    }
+    loads.level(IntStream.concat(IntStream.range(0, single - middle), IntStream.range(start, end)));
+    return loads;
   }
 
   /** The number of blocks a rank owns where counts are equal; the first ranks own the remainder. */
   private static int share(int rank, int blocks, int ringSize) {
     return blocks / ringSize + (rank < blocks % ringSize ? 1 : 0);
-  }
-
-  private static int[] balanced(long[] work, int ringSize) {
-    int[] ranks = new int[work.length];
-    long[] load = new long[ringSize];
-    int[] owned = new int[ringSize];
-    PriorityQueue<Integer> leastLoad = queue(ringSize, Comparator.comparingLong(r -> load[r]));
-    int[] heaviestFirst =
-        IntStream.range(0, work.length)
-            .filter(i -> work[i] > 0)
-            .boxed()
-            .sorted(Comparator.comparingLong((Integer i) -> work[i]).reversed())
-            .mapToInt(Integer::intValue)
-            .toArray();
-    for (int i : heaviestFirst) {
-      int rank = leastLoad.remove();
-      ranks[i] = rank;
-      load[rank] = Math.addExact(load[rank], work[i]);
-      owned[rank]++;
-      leastLoad.add(rank);
-    }
-    // Blocks without work would all go to one rank by load; they still take memory.
-    PriorityQueue<Integer> fewestBlocks = queue(ringSize, Comparator.comparingInt(r -> owned[r]));
-    for (int i = 0; i < work.length; i++) {
-      if (work[i] == 0) {
-        int rank = fewestBlocks.remove();
-        ranks[i] = rank;
-        owned[rank]++;
-        fewestBlocks.add(rank);
-      }
-    }
-    return ranks;
-  }
-
-  /** All ranks, the least in the given order first; equal ones by number. */
-  private static PriorityQueue<Integer> queue(int ringSize, Comparator<Integer> order) {
-    PriorityQueue<Integer> queue =
-        new PriorityQueue<>(order.thenComparing(Comparator.naturalOrder()));
-    IntStream.range(0, ringSize).forEach(queue::add);
-    return queue;
   }
 
   /**
@@ -149,5 +146,71 @@ public enum BlockAssignment {
   @Override
   public String toString() {
     return name().toLowerCase(Locale.ROOT);
+  }
+
+  /** Ranks with the blocks that they were given so far. */
+  private static final class Loads {
+    private final long[] work;
+
+    /** [blocks]. */
+    private final int[] ranks;
+
+    /** [ringSize]: sums of work, and numbers of blocks. */
+    private final long[] load;
+
+    private final int[] owned;
+
+    Loads(long[] work, int ringSize) {
+      this.work = work;
+      this.ranks = new int[work.length];
+      this.load = new long[ringSize];
+      this.owned = new int[ringSize];
+    }
+
+    void give(int block, int rank) {
+      ranks[block] = rank;
+      load[rank] = Math.addExact(load[rank], work[block]);
+      owned[rank]++;
+    }
+
+    /** Gives each block, heaviest first, to the rank with the least work so far. */
+    void level(IntStream blocks) {
+      List<Integer> heaviestFirst =
+          blocks
+              .boxed()
+              .sorted(Comparator.comparingLong((Integer i) -> work[i]).reversed())
+              .toList();
+      Comparator<Integer> fewest = Comparator.comparingInt(rank -> owned[rank]);
+      Comparator<Integer> least = Comparator.comparingLong(rank -> load[rank]);
+      PriorityQueue<Integer> working = queue(least.thenComparing(fewest));
+      // Blocks without work would all go to one rank by load; they still take memory.
+      PriorityQueue<Integer> idle = null;
+      for (int block : heaviestFirst) {
+        if (work[block] == 0 && idle == null) {
+          idle = queue(fewest);
+        }
+        PriorityQueue<Integer> order = idle == null ? working : idle;
+        int rank = order.remove();
+        give(block, rank);
+        order.add(rank);
+      }
+    }
+
+    /** All ranks, the least in the given order first; equal ones by number. */
+    private PriorityQueue<Integer> queue(Comparator<Integer> order) {
+      PriorityQueue<Integer> queue =
+          new PriorityQueue<>(order.thenComparing(Comparator.naturalOrder()));
+      IntStream.range(0, load.length).forEach(queue::add);
+      return queue;
+    }
+
+    long most() {
+      return Arrays.stream(load).max().orElseThrow();
+    }
+
+    double skew() {
+      double sum = Arrays.stream(load).asDoubleStream().sum();
+      return sum == 0 ? 1 : most() * load.length / sum;
+    }
   }
 }

@@ -1,7 +1,6 @@
 package io.sparkattention.driver.io;
 
 import io.sparkattention.partitioning.Block;
-import io.sparkattention.partitioning.BlockGrid;
 import java.io.Serializable;
 import java.util.Arrays;
 import java.util.List;
@@ -10,33 +9,33 @@ import java.util.List;
 final class BlockRouting implements Serializable {
   private static final long serialVersionUID = 1L;
 
-  private final BlockGrid grid;
   private final Block[] blocks;
   private final int[] partitions;
 
-  /** [sequences]: index of the sequence's first block. */
+  /** [blocks]: first position of each. */
+  private final long[] starts;
+
+  /** [sequences + 1]: index of the sequence's first block. */
   private final int[] firstBlock;
 
   /**
-   * @param blocks all blocks, by sequence and position
+   * @param blocks all blocks, by sequence and position, without gaps
    * @param partitions [blocks]: the partition of each block
    */
-  BlockRouting(BlockGrid grid, List<Block> blocks, int[] partitions, int sequences) {
-    this.grid = grid;
+  BlockRouting(List<Block> blocks, int[] partitions, int sequences) {
     this.blocks = blocks.toArray(Block[]::new);
     this.partitions = partitions;
-    this.firstBlock = new int[sequences];
-    Arrays.fill(firstBlock, -1);
-    for (int i = 0; i < this.blocks.length; i++) {
-      int sequence = this.blocks[i].sequence();
-      firstBlock[sequence] = firstBlock[sequence] < 0 ? i : firstBlock[sequence];
-    }
+    this.starts = blocks.stream().mapToLong(Block::start).toArray();
+    this.firstBlock = new int[sequences + 1];
+    blocks.forEach(block -> firstBlock[block.sequence() + 1]++);
+    Arrays.parallelPrefix(firstBlock, Integer::sum);
   }
 
   /** Index of the block that holds a position of a sequence. */
   int block(int sequence, long position) {
-    int first = firstBlock[sequence];
-    return first + (int) (grid.index(position) - grid.index(blocks[first].start()));
+    int found =
+        Arrays.binarySearch(starts, firstBlock[sequence], firstBlock[sequence + 1], position);
+    return found >= 0 ? found : -found - 2;
   }
 
   Block positions(int block) {

@@ -232,8 +232,7 @@ public final class ParquetInput implements AttentionInput {
   @Override
   public JavaRDD<PlacedQueries> queries(AttentionPlan plan) {
     BlockRouting routing =
-        new BlockRouting(
-            plan.grid(), plan.queryBlocks(), plan.queryPartitions(), plan.sequences().size());
+        new BlockRouting(plan.queryBlocks(), plan.queryPartitions(), plan.sequences().size());
     RowBlocks blocks = new RowBlocks(queryTable.path(), layout, routing, idsByIndex());
     double scale = plan.scale();
     return blocks
@@ -273,8 +272,7 @@ public final class ParquetInput implements AttentionInput {
         partitions[next++] = run;
       }
     }
-    BlockRouting routing =
-        new BlockRouting(plan.grid(), keyBlocks, partitions, plan.sequences().size());
+    BlockRouting routing = new BlockRouting(keyBlocks, partitions, plan.sequences().size());
     return new RowBlocks(keyTable.path(), layout, routing, idsByIndex());
   }
 
