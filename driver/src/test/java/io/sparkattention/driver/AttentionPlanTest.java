@@ -47,7 +47,7 @@ class AttentionPlanTest {
             block pairs  10 full, 5 partial, 10 empty
             exchange     ring (moves at most 30.7 MB; rejected reduce: 497.9 MB)
             shards       4, balanced, skew 1.316, 4 fetch units of up to 16.8 MB
-            memory       77.5 MB at most in each of 4 tasks, one pass over the keys
+            memory       77.5 MB at most in each of 4 tasks, one pass over the keys; stored in memory
             """);
   }
 
