@@ -126,9 +126,14 @@ public final class AttentionPlan {
     return placement.queryPartitionCount();
   }
 
-  /** Whether executors can store what the run stores without their disks. */
-  public boolean storedInMemory() {
-    return memory.storedInMemory();
+  /** Whether executors store keys and values in memory; else on disk. */
+  public boolean keyValuesInMemory() {
+    return memory.keyValuesInMemory();
+  }
+
+  /** Whether executors store queries and finished rows in memory, too. */
+  public boolean allInMemory() {
+    return memory.allInMemory();
   }
 
   /** The partitions of the key/value RDD: consecutive key blocks of one shard. */

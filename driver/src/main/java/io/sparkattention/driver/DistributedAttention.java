@@ -89,12 +89,18 @@ public final class DistributedAttention {
         StreamedReduce stream = new StreamedReduce()) {
       JavaRDD<PlacedKeyValues> keyValues = input.keyValues(plan);
       JavaRDD<PlacedQueries> queries = input.queries(plan);
+      StorageLevel others = level(plan.allInMemory());
       if (streamed) {
         LOG.info("Keys and values are folded as they are read, and not kept");
       } else {
-        materialise(keyValues, kept, "read and pack keys and values", plan);
+        materialise(
+            keyValues,
+            level(plan.keyValuesInMemory()),
+            kept,
+            "read and pack keys and values",
+            plan);
       }
-      materialise(queries, kept, "read and pack queries", plan);
+      materialise(queries, others, kept, "read and pack queries", plan);
 
       AttentionMeter meter = new AttentionMeter();
       context.sc().register(meter, "attention");
@@ -102,7 +108,7 @@ public final class DistributedAttention {
           streamed
               ? stream.attend(plan, queries, input, meter)
               : exchange.attend(plan, queries, keyValues, meter);
-      materialise(rows, kept, "attention", plan);
+      materialise(rows, others, kept, "attention", plan);
       // Read now: rows that are lost later are computed, and metered, again while they are written.
       AttentionMeter.Reading reading = meter.value();
 
@@ -126,10 +132,19 @@ public final class DistributedAttention {
    * @param kept receives the RDD, to be released at the end of the run, however it ends
    */
   private <T> void materialise(
-      JavaRDD<T> rdd, List<JavaRDD<?>> kept, String step, AttentionPlan plan) {
+      JavaRDD<T> rdd, StorageLevel level, List<JavaRDD<?>> kept, String step, AttentionPlan plan) {
     describe(step, plan);
-    kept.add(rdd.persist(StorageLevel.MEMORY_AND_DISK()));
+    kept.add(rdd.persist(level));
     rdd.foreachPartition(partition -> partition.forEachRemaining(element -> {}));
+  }
+
+  /**
+   * As objects, which tasks of the same executor share, where memory has room for them; else on
+   * disk alone. In memory in bytes they would be arrays of 1 MiB each, for which the collector of a
+   * heap below 8 GiB takes two.
+   */
+  private static StorageLevel level(boolean inMemory) {
+    return inMemory ? StorageLevel.MEMORY_AND_DISK() : StorageLevel.DISK_ONLY();
   }
 
   private void describe(String step, AttentionPlan plan) {

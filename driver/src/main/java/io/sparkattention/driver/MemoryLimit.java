@@ -4,29 +4,37 @@ import io.sparkattention.driver.AttentionConfig.ExchangeKind;
 import io.sparkattention.driver.AttentionConfig.Key;
 import io.sparkattention.kernels.HeadLayout;
 
-/** How much a task of a run may hold in memory: what was asked for, or what executors have left. */
+/**
+ * What a run keeps in memory and how much that leaves to a task. Where Spark's storage has no room
+ * for keys, values, queries and rows, the queries and rows, which are read once, live on disk;
+ * where it has none for keys and values, these do, too. A task may hold what was asked for, or what
+ * the executors' memory leaves.
+ */
 final class MemoryLimit {
   private final Workload workload;
   private final boolean askedFor;
   private final long taskBytes;
-  private final boolean storedInMemory;
+  private final boolean keyValuesInMemory;
+  private final boolean allInMemory;
 
   MemoryLimit(Workload workload, AttentionConfig config, ExecutorMemory executors) {
     this.workload = workload;
-    double stored = storedBytes(workload);
+    double keyValues = (double) workload.keyTokens() * workload.keyValueBytesPerToken();
+    double all = keyValues + queryBytes(workload);
+    this.keyValuesInMemory = executors.stores(keyValues);
+    this.allInMemory = executors.stores(all);
+    double stored = allInMemory ? all : keyValuesInMemory ? keyValues : 0;
     this.askedFor = config.maxMemory().isPresent();
     this.taskBytes =
         config.maxMemory().orElse(executors.taskBytes(stored, workload.queryBlocks().size()));
-    this.storedInMemory = executors.stores(stored);
   }
 
-  /** Queries, keys, values and finished rows. */
-  private static double storedBytes(Workload workload) {
+  /** Queries and finished rows. */
+  private static double queryBytes(Workload workload) {
     HeadLayout layout = workload.layout();
     double perQuery =
         (double) Float.BYTES * layout.numHeads() * (layout.keyDim() + layout.valueDim() + 1);
-    return (double) workload.keyTokens() * workload.keyValueBytesPerToken()
-        + workload.queryTokens() * perQuery;
+    return workload.queryTokens() * perQuery;
   }
 
   /** What a task may hold. */
@@ -34,9 +42,14 @@ final class MemoryLimit {
     return taskBytes;
   }
 
-  /** Whether Spark's storage has room for all that the run stores. */
-  boolean storedInMemory() {
-    return storedInMemory;
+  /** Whether Spark's storage has room for keys and values. */
+  boolean keyValuesInMemory() {
+    return keyValuesInMemory;
+  }
+
+  /** Whether it has room for queries and rows, too. */
+  boolean allInMemory() {
+    return allInMemory;
   }
 
   /**
@@ -54,7 +67,7 @@ final class MemoryLimit {
             .formatted(
                 placement.exchange(),
                 AttentionPlan.megabytes(taskBytes),
-                askedFor ? Key.MAX_MEMORY.option() : "what executors have left for each task",
+                askedFor ? Key.MAX_MEMORY.option() : "what executors have for each task",
                 AttentionPlan.megabytes(placement.taskBytes()),
                 workload.grid().blockTokens(),
                 placement.headSlices().get(0).layout().numHeads(),
@@ -73,14 +86,23 @@ final class MemoryLimit {
             : " of %s (%s)"
                 .formatted(
                     AttentionPlan.megabytes(taskBytes),
-                    askedFor ? "asked for" : "left by the executors' storage");
-    return "%s at most in each of %d tasks%s, %s%s"
+                    askedFor ? "asked for" : "left by what is stored");
+    return "%s at most in each of %d tasks%s, %s; %s"
         .formatted(
             AttentionPlan.megabytes(placement.taskBytes()),
             placement.tasks(),
             limit,
             turns(placement),
-            storedInMemory ? "" : "; more than storage holds, the rest goes to disk");
+            stored());
+  }
+
+  private String stored() {
+    if (allInMemory) {
+      return "stored in memory";
+    }
+    return keyValuesInMemory
+        ? "keys and values stored in memory, queries and rows on disk"
+        : "stored on disk";
   }
 
   private static String turns(Placement placement) {

@@ -53,7 +53,7 @@ class AttentionPlanTest {
             block pairs  10 full, 5 partial, 10 empty
             exchange     ring (fastest that fits, predicted 368 ms; rejected heads: 374 ms slower, keeps 2 of 4 slots busy; reduce: 622 ms slower, moves or serialises more; broadcast: not supported yet; barrier: not supported yet)
             shards       4, balanced, skew 1.316, 4 fetch units of up to 16.8 MB
-            memory       77.5 MB at most in each of 4 tasks of 15379.5 MB (left by the executors' storage), one pass over the keys
+            memory       77.5 MB at most in each of 4 tasks of 15379.5 MB (left by the executors' storage), one pass over the keys; stored in memory
             """);
   }
 

@@ -58,8 +58,8 @@ class HeadsExchangeTest {
     Path table = folder.resolve(name + "-in");
     files.writeTensors(tensors, DataType.F32, 4, List.of(sequence));
     files.writeTable(table, 2, "string", Map.of("s", sequence));
-    for (int shards = 1; shards <= 7; shards++) {
-      boolean fromTable = shards % 3 == 2;
+    for (int shards : new int[] {1, 2, 3, 7}) {
+      boolean fromTable = shards == 2;
       Path out = folder.resolve(name + (fromTable ? "-out" : "-out" + AttentionFiles.SAFETENSORS));
       files.attend(fromTable ? table : tensors, out, true, options(layout, shards));
       List<Attended> found =
@@ -130,7 +130,6 @@ class HeadsExchangeTest {
     HeadLayout layout = new HeadLayout(6, 2, 4, 4);
     RandomSequence sequence = RandomSequence.of(213, layout, 9, 9);
     sequence.query()[4 * 9 * 4 + 7 * 4] = 1e20f;
-    sequence.key()[1 * 9 * 4 + 2 * 4] = 1e10f;
     Path in = folder.resolve("wrong" + AttentionFiles.SAFETENSORS);
     files.writeTensors(in, DataType.F32, 4, List.of(sequence));
     Map<Key, String> options = options(layout, 2);

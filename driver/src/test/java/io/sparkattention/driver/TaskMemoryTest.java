@@ -119,11 +119,12 @@ class TaskMemoryTest {
     assertThat(plan(options("ring", 1, "38m")).toString())
         .contains(
             "memory       36.5 MB at most in each of 4 tasks of 39.8 MB (asked for), 4 passes over"
-                + " the keys\n");
+                + " the keys; stored in memory\n");
     assertThat(plan(options("heads", 12, "1g")).toString())
         .contains(
             "in each of 8 tasks of 1073.7 MB (asked for), 8 slices of heads, one pass over the keys;"
-                + " 4 of 12 ranks have no heads, there are no more key/value heads\n");
+                + " 4 of 12 ranks have no heads, there are no more key/value heads; stored"
+                + " in memory\n");
   }
 
   @ParameterizedTest
@@ -132,7 +133,7 @@ class TaskMemoryTest {
       value = {
         "ring | 18m | 18.9 MB (--max-memory): it needs 20.5 MB with 256 tokens per block and 8"
             + " heads; raise --max-memory, choose --exchange heads, or lower --block-tokens",
-        "heads | 5m | 5.2 MB (--max-memory): it needs 6.2 MB with 256 tokens per block and 1"
+        "heads | 5m | 5.2 MB (--max-memory): it needs 6.3 MB with 256 tokens per block and 1"
             + " heads; raise --max-memory or lower --block-tokens"
       })
   void refusesWhatEvenOneBlockExceeds(String exchange, String maxMemory, String message) {
