@@ -105,7 +105,7 @@ public final class AttentionConfig implements Serializable {
     HEADS,
     BROADCAST;
 
-    private static final Set<ExchangeKind> NOT_SUPPORTED_YET = Set.of(BARRIER, HEADS, BROADCAST);
+    private static final Set<ExchangeKind> NOT_SUPPORTED_YET = Set.of(BARRIER, HEADS);
 
     private static ExchangeKind parse(String text) {
       ExchangeKind kind =

@@ -21,16 +21,24 @@ import java.util.Optional;
  * them, what moves, and why. Lives on Spark's driver; tasks get the parts that they need.
  */
 public final class AttentionPlan {
+  /**
+   * Up to this largest work over the mean, contiguous shards are the default: what more a rank
+   * computes is little, and a mask with a narrow view then moves little.
+   */
+  private static final double MAX_CONTIGUOUS_SKEW = 1.1;
+
   private final Workload workload;
   private final Placement placement;
   private final String exchangeReason;
+  private final String assignmentReason;
+  private final Cluster cluster;
+  private final Movement movement;
 
   /**
    * Plans a run.
    *
    * @param inputType the narrowest type that holds the input's keys and values without loss
    * @param pairMask composed with the configuration's mask; not counted in the work
-   * @param slots tasks that the cluster runs at once
    * @throws InvalidInputException if the workload cannot be computed; see {@link Workload}
    */
   public AttentionPlan(
@@ -39,9 +47,10 @@ public final class AttentionPlan {
       List<SequenceShape> sequences,
       Optional<PairMask> pairMask,
       AttentionConfig config,
-      int slots) {
+      Cluster cluster) {
+    this.cluster = cluster;
     this.workload = new Workload(layout, inputType, sequences, pairMask, config);
-    int shards = config.shards().orElse(slots);
+    int shards = config.shards().orElse(cluster.slots());
     double ringBytes = ringBytes(shards);
     double reduceBytes = reduceBytes(shards);
     ExchangeKind exchange = config.exchange();
@@ -54,8 +63,22 @@ public final class AttentionPlan {
       exchange = ExchangeKind.RING;
       this.exchangeReason = reason(ringBytes, ExchangeKind.REDUCE, reduceBytes);
     }
-    this.placement =
-        new Placement(workload, exchange, config.assignment().orElse(defaultAssignment()), shards);
+    BlockAssignment assignment = config.assignment().orElse(BlockAssignment.CONTIGUOUS);
+    if (config.assignment().isPresent()) {
+      this.assignmentReason = "asked for";
+    } else if (unequalWork()) {
+      double skew = Placement.skew(workload, exchange, BlockAssignment.CONTIGUOUS, shards);
+      boolean even = skew <= MAX_CONTIGUOUS_SKEW;
+      assignment = even ? BlockAssignment.CONTIGUOUS : BlockAssignment.BALANCED;
+      this.assignmentReason =
+          even
+              ? "keeps neighbours together"
+              : String.format(Locale.ROOT, "contiguous has skew %.3f", skew);
+    } else {
+      this.assignmentReason = "equal work";
+    }
+    this.placement = new Placement(workload, exchange, assignment, shards);
+    this.movement = new Movement(workload, placement, cluster);
   }
 
   private static String reason(double bytes, ExchangeKind rejected, double rejectedBytes) {
@@ -81,10 +104,8 @@ public final class AttentionPlan {
   }
 
   /** Blocks differ in work under an uneven mask or where sequences differ in length. */
-  private BlockAssignment defaultAssignment() {
-    return workload.mask().unequalWork() || workload.sequences().size() > 1
-        ? BlockAssignment.BALANCED
-        : BlockAssignment.CONTIGUOUS;
+  private boolean unequalWork() {
+    return workload.mask().unequalWork() || workload.sequences().size() > 1;
   }
 
   /** What is computed. */
@@ -95,6 +116,16 @@ public final class AttentionPlan {
   /** Where it is computed. */
   public Placement placement() {
     return placement;
+  }
+
+  /** The cluster that it is for. */
+  public Cluster cluster() {
+    return cluster;
+  }
+
+  /** What moves between executors. */
+  public Movement movement() {
+    return movement;
   }
 
   public HeadLayout layout() {
@@ -225,6 +256,12 @@ public final class AttentionPlan {
     return placement.skewMaxOverMean();
   }
 
+  private String moves() {
+    return cluster.executors() == 1
+        ? "nothing: one executor"
+        : megabytes(movement.bytes()) + " to " + cluster.executors() + " executors";
+  }
+
   /** The plan for a person to read. */
   @Override
   public String toString() {
@@ -238,7 +275,8 @@ public final class AttentionPlan {
         %sblocks       %d query and %d key blocks of %d tokens
         block pairs  %,d full, %,d partial, %,d empty
         exchange     %s (%s)
-        shards       %d, %s, skew %.3f, %d fetch units of up to %s
+        shards       %d, %s (%s), skew %.3f, %d fetch units of up to %s
+        moves        %s
         """,
         sequences().size(),
         workload.queryTokens(),
@@ -265,8 +303,10 @@ public final class AttentionPlan {
         exchangeReason,
         shards(),
         assignment(),
+        assignmentReason,
         skewMaxOverMean(),
         keyRuns().size(),
-        megabytes(Placement.maxRunTokens(workload) * workload.keyValueBytesPerToken()));
+        megabytes(Placement.maxRunTokens(workload) * workload.keyValueBytesPerToken()),
+        moves());
   }
 }

@@ -23,7 +23,8 @@ import io.sparkattention.partitioning.Coverage;
  * @param cores cores of the task slots used
  * @param peakGflopsPerCore FMA peak measured in this run, all slots busy; null without Vector API
  * @param efficiency flops / (attentionSeconds · cores · peak); null without a peak
- * @param bytesMoved between executors
+ * @param bytesMoved that executors received from other processes, by Spark's counts
+ * @param bytesPlanned what {@link Movement} predicted of them
  * @param skewMaxOverMean work per rank
  * @param peakHeapBytes largest use after a collection of any executor
  * @param keyValueType element type of packed keys and values
@@ -50,6 +51,7 @@ public record AttentionReport(
     Double peakGflopsPerCore,
     Double efficiency,
     long bytesMoved,
+    long bytesPlanned,
     double skewMaxOverMean,
     long peakHeapBytes,
     String keyValueType,
@@ -85,6 +87,7 @@ public record AttentionReport(
         Double.isNaN(peak) ? null : peak,
         Double.isNaN(peak) ? null : gflops / (cores * peak),
         reading.bytesMoved(),
+        plan.movement().bytes(),
         plan.skewMaxOverMean(),
         reading.peakHeapBytes(),
         plan.keyValueType().toString(),

@@ -2,7 +2,9 @@ package io.sparkattention.driver;
 
 import io.sparkattention.driver.exchange.AttentionMeter;
 import io.sparkattention.driver.exchange.AttentionRows;
+import io.sparkattention.driver.exchange.BroadcastExchange;
 import io.sparkattention.driver.exchange.Exchange;
+import io.sparkattention.driver.exchange.ExecutorNames;
 import io.sparkattention.driver.exchange.PlacedKeyValues;
 import io.sparkattention.driver.exchange.PlacedQueries;
 import io.sparkattention.driver.exchange.ReduceExchange;
@@ -58,7 +60,12 @@ public final class DistributedAttention {
   /** The plan of a run, without running it. */
   public AttentionPlan plan(AttentionInput input, AttentionConfig config) {
     return new AttentionPlan(
-        input.layout(), input.keyValueType(), input.sequences(), input.pairMask(), config, slots());
+        input.layout(),
+        input.keyValueType(),
+        input.sequences(),
+        input.pairMask(),
+        config,
+        Cluster.of(context, taskCpus()));
   }
 
   /**
@@ -76,9 +83,10 @@ public final class DistributedAttention {
 
     List<JavaRDD<?>> kept = new ArrayList<>();
     try (Exchange exchange = exchange(plan)) {
-      JavaRDD<PlacedKeyValues> keyValues = input.keyValues(plan);
-      JavaRDD<PlacedQueries> queries = input.queries(plan);
+      ExecutorNames executors = new ExecutorNames(plan);
+      JavaRDD<PlacedKeyValues> keyValues = executors.placeRuns(input.keyValues(plan));
       materialise(keyValues, kept, "read and pack keys and values", plan);
+      JavaRDD<PlacedQueries> queries = executors.placeRanks(input.queries(plan), keyValues);
       materialise(queries, kept, "read and pack queries", plan);
 
       AttentionMeter meter = new AttentionMeter();
@@ -86,7 +94,7 @@ public final class DistributedAttention {
       JavaRDD<AttentionRows> rows = exchange.attend(plan, queries, keyValues, meter);
       materialise(rows, kept, "attention", plan);
       // Read now: rows that are lost later are computed, and metered, again while they are written.
-      AttentionMeter.Reading reading = meter.value();
+      AttentionMeter.Reading reading = meter.value().plusBytes(exchange.broadcastBytes());
 
       describe("measure the FMA peak", plan);
       double peak = measurePeak();
@@ -124,6 +132,7 @@ public final class DistributedAttention {
     return switch (plan.exchange()) {
       case RING -> new RingExchange();
       case REDUCE -> new ReduceExchange();
+      case BROADCAST -> new BroadcastExchange();
       default -> throw new IllegalArgumentException("Not an exchange: " + plan.exchange());
     };
   }

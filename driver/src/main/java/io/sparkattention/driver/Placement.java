@@ -3,6 +3,7 @@ package io.sparkattention.driver;
 import io.sparkattention.driver.AttentionConfig.ExchangeKind;
 import io.sparkattention.partitioning.Block;
 import io.sparkattention.partitioning.BlockAssignment;
+import io.sparkattention.partitioning.KeyVisitors;
 import io.sparkattention.partitioning.RingSchedule;
 import java.util.Arrays;
 import java.util.List;
@@ -14,6 +15,9 @@ import java.util.List;
 public final class Placement {
   /** Bytes of keys and values in one partition of their RDD, the unit that is fetched. */
   private static final long RUN_BYTES = 16L << 20;
+
+  /** A fetch of less takes about as long for being one as for its bytes. */
+  private static final long MIN_RUN_BYTES = 256L << 10;
 
   private final ExchangeKind exchange;
   private final BlockAssignment assignment;
@@ -36,18 +40,34 @@ public final class Placement {
     this.shards = shards;
     List<Block> keyBlocks = workload.keyBlocks();
     int[] keyShards;
+    // In one shard the same ranks may see some blocks and not others: all of one run are fetched.
+    long[] visitors = new long[keyBlocks.size()];
     if (exchange == ExchangeKind.REDUCE) {
       long[] keyWork = workload.keyWork();
       keyShards = assignment.ranks(keyWork, shards);
       this.queryRanks = BlockAssignment.CONTIGUOUS.ranks(workload.queryWork(), shards);
-      this.skew = maxOverMean(keyWork, keyShards);
+      this.skew = maxOverMean(keyWork, keyShards, shards);
     } else {
       // The work of a rank is that of its queries; key blocks stay in order for long fetches.
       keyShards = BlockAssignment.CONTIGUOUS.ranks(new long[keyBlocks.size()], shards);
       this.queryRanks = assignment.ranks(workload.queryWork(), shards);
-      this.skew = maxOverMean(workload.queryWork(), queryRanks);
+      this.skew = maxOverMean(workload.queryWork(), queryRanks, shards);
+      visitors =
+          KeyVisitors.of(
+              workload.mask(),
+              workload.offsets(),
+              workload.queryBlocks(),
+              queryRanks,
+              keyBlocks,
+              shards);
     }
-    this.keyRuns = RingSchedule.runs(keyBlocks, keyShards, maxRunTokens(workload));
+    this.keyRuns =
+        RingSchedule.runs(
+            keyBlocks,
+            keyShards,
+            visitors,
+            maxRunTokens(workload),
+            MIN_RUN_BYTES / workload.keyValueBytesPerToken());
     this.runShards = RingSchedule.runShards(keyRuns, keyShards);
     this.schedule =
         new RingSchedule(
@@ -65,7 +85,14 @@ public final class Placement {
     return Math.max(1, RUN_BYTES / workload.keyValueBytesPerToken());
   }
 
-  private double maxOverMean(long[] work, int[] owners) {
+  /** The skew of a placement, before it is made: the largest work of a rank over the mean. */
+  static double skew(
+      Workload workload, ExchangeKind exchange, BlockAssignment assignment, int shards) {
+    long[] work = exchange == ExchangeKind.REDUCE ? workload.keyWork() : workload.queryWork();
+    return maxOverMean(work, assignment.ranks(work, shards), shards);
+  }
+
+  private static double maxOverMean(long[] work, int[] owners, int shards) {
     double[] perRank = new double[shards];
     for (int i = 0; i < work.length; i++) {
       perRank[owners[i]] += work[i];

@@ -248,7 +248,7 @@ class AttentionConfigTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"barrier", "heads", "broadcast"})
+  @CsvSource({"barrier", "heads"})
   void exchangesToComeAreRefused(String exchange) {
     assertThatThrownBy(() -> AttentionConfig.resolve(Map.of(Key.EXCHANGE, exchange), conf))
         .isInstanceOf(InvalidInputException.class)

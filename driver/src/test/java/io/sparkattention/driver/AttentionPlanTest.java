@@ -22,12 +22,13 @@ import org.junit.jupiter.params.provider.CsvSource;
 class AttentionPlanTest {
   private static final HeadLayout LAYOUT = new HeadLayout(8, 2, 64, 64);
   private static final int SLOTS = 4;
+  private static final Cluster ONE = new Cluster(1, SLOTS, 1L << 30);
 
   private static AttentionPlan plan(
       HeadLayout layout, Map<Key, String> options, SequenceShape... sequences) {
     AttentionConfig config = AttentionConfig.resolve(options, new SparkConf(false));
     return new AttentionPlan(
-        layout, ElementType.F32, List.of(sequences), Optional.empty(), config, SLOTS);
+        layout, ElementType.F32, List.of(sequences), Optional.empty(), config, ONE);
   }
 
   private static SequenceShape sequence(long queries, long keys) {
@@ -46,7 +47,8 @@ class AttentionPlanTest {
             blocks       5 query and 5 key blocks of 2048 tokens
             block pairs  10 full, 5 partial, 10 empty
             exchange     ring (moves at most 30.7 MB; rejected reduce: 497.9 MB)
-            shards       4, balanced, skew 1.316, 4 fetch units of up to 16.8 MB
+            shards       4, balanced (contiguous has skew 1.316), skew 1.316, 4 fetch units of up to 16.8 MB
+            moves        nothing: one executor
             """);
   }
 
@@ -77,7 +79,7 @@ class AttentionPlanTest {
         AttentionConfig.resolve(options, new SparkConf(false)).withBias((head, query, key) -> 0);
     AttentionPlan plan =
         new AttentionPlan(
-            LAYOUT, ElementType.F32, List.of(sequence(9, 9)), Optional.empty(), config, SLOTS);
+            LAYOUT, ElementType.F32, List.of(sequence(9, 9)), Optional.empty(), config, ONE);
     assertThat(plan.scores().summary())
         .isEqualTo("alibi auto, functions of positions 1, sinks 0.0, dropout 0.1 with seed 7");
   }
@@ -126,8 +128,6 @@ class AttentionPlanTest {
       assertThat(plan.blockPairs(Coverage.PARTIAL)).isEqualTo(partial);
       assertThat(plan.blockPairs(Coverage.EMPTY)).isEqualTo(empty);
       assertThat(plan.flops()).isEqualTo(2.0 * pairs * 6 * 3);
-      assertThat(plan.assignment())
-          .isEqualTo(mask.equals("full") ? BlockAssignment.CONTIGUOUS : BlockAssignment.BALANCED);
       assertThat(plan.toString())
           .contains("mask         %s, %,d visible pairs, ".formatted(plan.mask(), pairs))
           .contains("block pairs  %d full, %d partial, %d empty%n".formatted(full, partial, empty));
@@ -232,6 +232,21 @@ class AttentionPlanTest {
         .isEqualTo(BlockAssignment.BALANCED);
     assertThat(plan(LAYOUT, Map.of(), sequence(9_000, 9_000), sequence(3, 3)).assignment())
         .isEqualTo(BlockAssignment.BALANCED);
+  }
+
+  /** The first blocks have less work, by half a block of the 16 of a rank, or of the one. */
+  @Test
+  void neighboursStayTogetherWhereThatIsNearlyEven() {
+    Map<Key, String> options =
+        Map.of(Key.MASK, "sliding-window:99", Key.BLOCK_TOKENS, "100", Key.SHARDS, "4");
+    AttentionPlan even = plan(LAYOUT, options, sequence(6_400, 6_400));
+    assertThat(even.assignment()).isEqualTo(BlockAssignment.CONTIGUOUS);
+    assertThat(even.toString()).contains("4, contiguous (keeps neighbours together), skew 1.0");
+    AttentionPlan uneven = plan(LAYOUT, options, sequence(400, 400));
+    assertThat(uneven.assignment()).isEqualTo(BlockAssignment.BALANCED);
+    assertThat(uneven.toString()).contains("4, balanced (contiguous has skew 1.1");
+    assertThat(plan(LAYOUT, Map.of(Key.ASSIGNMENT, "striped"), sequence(9, 9)).toString())
+        .contains("4, striped (asked for), skew");
   }
 
   @Test

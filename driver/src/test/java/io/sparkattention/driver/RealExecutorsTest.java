@@ -76,7 +76,7 @@ class RealExecutorsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"ring", "reduce"})
+  @ValueSource(strings = {"ring", "reduce", "broadcast"})
   void theSameBitsAndBytesMove(String exchange) {
     Path out = folder.resolve(exchange + AttentionFiles.SAFETENSORS);
     Map<Key, String> options = options(exchange);
@@ -104,7 +104,7 @@ class RealExecutorsTest {
    * for seconds.
    */
   @ParameterizedTest
-  @CsvSource({"ring, tensors", "ring, table", "reduce, tensors"})
+  @CsvSource({"ring, tensors", "ring, table", "reduce, tensors", "broadcast, tensors"})
   void aKilledExecutorChangesNothing(String exchange, String form) {
     Path from = form.equals("table") ? table : in;
     String name = "killed-" + exchange + "-" + form;

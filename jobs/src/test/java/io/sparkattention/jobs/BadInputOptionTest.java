@@ -216,7 +216,7 @@ class BadInputOptionTest extends CommandTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"barrier", "heads", "broadcast"})
+  @ValueSource(strings = {"barrier", "heads"})
   void anExchangeThatIsNotBuiltYet(String exchange) {
     assertOptionRefused(
         "Cannot use exchange '" + exchange + "': not supported yet", "--exchange", exchange);

@@ -79,6 +79,12 @@ public final class KeyValueBlock {
     return keyPanels.bytes() + valuePanels.bytes();
   }
 
+  /** {@link #bytes()} of a block that nobody has packed yet. */
+  public static long bytes(HeadLayout layout, int keys, ElementType type) {
+    return (long) type.bytes() * keyElements(layout, keys)
+        + (long) type.bytes() * valueElements(layout, keys);
+  }
+
   /** [numKeyValueHeads, ceil(keys / 64), keyDim, 64]; not a copy. */
   public Panels keyPanels() {
     return keyPanels;

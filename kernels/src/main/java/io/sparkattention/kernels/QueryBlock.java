@@ -66,6 +66,11 @@ public final class QueryBlock {
     return product * unit / LOG2_E;
   }
 
+  /** Bytes of the packed queries. */
+  public static long bytes(HeadLayout layout, int rows) {
+    return (long) Float.BYTES * stripFloats(layout, rows);
+  }
+
   /** The packed queries, [numHeads, ceil(rows / 6), keyDim, 6]; not a copy. */
   public float[] strips() {
     return strips;

@@ -33,6 +33,11 @@ public final class AttentionMeter
           countedPairs + other.countedPairs);
     }
 
+    /** This, with bytes that no task has counted. */
+    public Reading plusBytes(long bytes) {
+      return new Reading(startMillis, endMillis, bytesMoved + bytes, peakHeapBytes, countedPairs);
+    }
+
     /** Wall time from the first start to the last end. */
     public double seconds() {
       return endMillis < startMillis ? 0 : (endMillis - startMillis) / 1e3;

@@ -4,23 +4,32 @@ import io.sparkattention.driver.AttentionPlan;
 import io.sparkattention.kernels.AttentionState;
 import io.sparkattention.partitioning.Block;
 import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.IntStream;
+import org.apache.spark.Partitioner;
 import org.apache.spark.TaskContext;
+import org.apache.spark.api.java.JavaPairRDD;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
 import scala.Option;
 import scala.Tuple2;
+import scala.reflect.ClassTag$;
 
 /**
  * The queries go to the key/value shards: the task of a shard folds its keys into a state of each
- * query block, and the states of a block meet in a shuffle, never on Spark's driver. For few
- * queries and many keys: a task holds the states of all queries.
+ * query block, and the states of a block meet in a shuffle, never on Spark's driver. Queries go in
+ * {@link QueryBatches}, each with a task for each shard, so that a task holds the states of a batch
+ * and the driver the queries of one.
  */
 public final class ReduceExchange implements Exchange {
-  /** All queries on every executor, until the rows are written; null before. */
-  private Broadcast<PlacedQueries[]> everywhere;
+  /** The queries of the batches, until the rows are written. */
+  private final List<Broadcast<?>> released = new ArrayList<>();
 
   @Override
   public JavaRDD<AttentionRows> attend(
@@ -28,23 +37,82 @@ public final class ReduceExchange implements Exchange {
       JavaRDD<PlacedQueries> queries,
       JavaRDD<PlacedKeyValues> keyValues,
       AttentionMeter meter) {
-    JavaSparkContext context = JavaSparkContext.fromSparkContext(queries.context());
-    PlacedQueries[] collected = queries.collect().toArray(PlacedQueries[]::new);
-    Broadcast<PlacedQueries[]> broadcast = context.broadcast(collected);
-    everywhere = broadcast;
-    meter.add(broadcastReading(context, collected));
+    QueryBatches batches = QueryBatches.of(plan.workload(), plan.shards(), plan.cluster());
     PairFold fold = PairFold.of(plan, keyValues);
-    return shards(plan, keyValues)
-        .mapPartitionsToPair(shard -> states(fold, broadcast.value(), shard, meter))
-        .reduceByKey(ReduceExchange::merge, plan.shards())
-        .mapPartitions(states -> finish(fold, states, meter));
+    JavaRDD<PlacedKeyValues> shards = shards(plan, keyValues);
+    List<JavaRDD<Tuple2<Block, AttentionState>>> states = new ArrayList<>();
+    for (int i = 0; i < batches.count(); i++) {
+      Batch batch = batch(plan, batches, i, queries);
+      states.add(
+          shards.mapPartitionsWithIndex(
+              (shard, runs) -> states(fold, batch, shard, runs, meter), false));
+    }
+    JavaSparkContext context = JavaSparkContext.fromSparkContext(queries.context());
+    @SuppressWarnings({"unchecked", "rawtypes"})
+    JavaRDD<Tuple2<Block, AttentionState>> all = context.union(states.toArray(JavaRDD[]::new));
+    // A task has one state of each block: nothing could be combined before the shuffle.
+    JavaRDD<AttentionRows> rows =
+        JavaPairRDD.fromJavaRDD(all)
+            .combineByKey(
+                state -> state,
+                ReduceExchange::merge,
+                ReduceExchange::merge,
+                new Parts(plan.queryBlocks(), batches),
+                false,
+                null)
+            .mapPartitions(met -> finish(fold, met, meter));
+    return new ExecutorNames(plan).placeInOrder(rows);
+  }
+
+  @Override
+  public long broadcastBytes() {
+    return BroadcastBytes.received(released);
   }
 
   @Override
   public void close() {
-    if (everywhere != null) {
-      everywhere.destroy();
+    released.forEach(Broadcast::destroy);
+  }
+
+  /**
+   * Consecutive query blocks, whose states a task holds at once.
+   *
+   * @param queries in the order of the blocks
+   * @param unseeing blocks that see no key anywhere
+   */
+  private record Batch(Broadcast<PlacedQueries[]> queries, Block[] blocks, Block[] unseeing)
+      implements java.io.Serializable {}
+
+  private Batch batch(
+      AttentionPlan plan, QueryBatches batches, int index, JavaRDD<PlacedQueries> queries) {
+    List<Block> blocks = batches.blocks(plan.workload(), index);
+    int first = batches.starts().get(index);
+    int[] ranks =
+        IntStream.range(first, first + blocks.size())
+            .map(i -> plan.queryRanks()[i])
+            .distinct()
+            .toArray();
+    Set<Block> chosen = new HashSet<>(blocks);
+    List<PlacedQueries> collected = new ArrayList<>();
+    for (List<PlacedQueries> ofRank :
+        queries.filter(placed -> chosen.contains(placed.block())).collectPartitions(ranks)) {
+      collected.addAll(ofRank);
     }
+    // Serialized only: the driver itself never asks for the value, which it would keep as well.
+    Broadcast<PlacedQueries[]> everywhere =
+        queries
+            .context()
+            .broadcastInternal(
+                collected.toArray(PlacedQueries[]::new),
+                true,
+                ClassTag$.MODULE$.apply(PlacedQueries[].class));
+    released.add(everywhere);
+    Block[] unseeing =
+        IntStream.range(0, blocks.size())
+            .filter(i -> plan.schedule().lastVisit(first + i) < 0)
+            .mapToObj(blocks::get)
+            .toArray(Block[]::new);
+    return new Batch(everywhere, blocks.toArray(Block[]::new), unseeing);
   }
 
   /** Partition p holds the runs of shard p. */
@@ -56,35 +124,27 @@ public final class ReduceExchange implements Exchange {
         .toJavaRDD();
   }
 
-  /** The queries reach each executor once; a local master has no other executor. */
-  private static AttentionMeter.Reading broadcastReading(
-      JavaSparkContext context, PlacedQueries[] queries) {
-    long bytes = 0;
-    for (PlacedQueries q : queries) {
-      bytes += (long) Float.BYTES * q.queries().strips().length;
-    }
-    int others = context.sc().getExecutorMemoryStatus().size() - 1;
-    return new AttentionMeter.Reading(Long.MAX_VALUE, Long.MIN_VALUE, bytes * others, 0, 0);
-  }
-
   private static Iterator<Tuple2<Block, AttentionState>> states(
-      PairFold fold,
-      PlacedQueries[] queries,
-      Iterator<PlacedKeyValues> shard,
-      AttentionMeter meter) {
+      PairFold fold, Batch batch, int shard, Iterator<PlacedKeyValues> runs, AttentionMeter meter) {
     long start = System.currentTimeMillis();
     HeapPeak.watch();
     QueryStates states = new QueryStates(fold, TaskContext.get());
-    for (PlacedQueries q : queries) {
-      states.add(q);
-    }
-    shard.forEachRemaining(states::fold);
-    if (TaskContext.getPartitionId() == 0) {
-      states.addUnseen();
+    boolean added = false;
+    while (runs.hasNext()) {
+      PlacedKeyValues keys = runs.next();
+      // An executor whose keys no query of the batch sees does not fetch it.
+      if (!added && fold.meetsAny(batch.blocks, keys.block())) {
+        List.of(batch.queries.value()).forEach(states::add);
+        added = true;
+      }
+      states.fold(keys);
     }
     meter.add(start, 0, fold.countedPairs());
     List<Tuple2<Block, AttentionState>> result = new ArrayList<>();
     states.states().forEach((block, state) -> result.add(new Tuple2<>(block, state)));
+    for (Block block : shard == 0 ? batch.unseeing : new Block[0]) {
+      result.add(new Tuple2<>(block, fold.emptyState(block)));
+    }
     return result.iterator();
   }
 
@@ -103,5 +163,30 @@ public final class ReduceExchange implements Exchange {
     }
     meter.add(start, TaskContext.get().taskMetrics().shuffleReadMetrics().remoteBytesRead(), 0);
     return rows.iterator();
+  }
+
+  /** The part of a query block in which its states meet. */
+  private static final class Parts extends Partitioner {
+    private static final long serialVersionUID = 1L;
+
+    private final int count;
+    private final Map<Block, Integer> ofBlock = new HashMap<>();
+
+    Parts(List<Block> blocks, QueryBatches batches) {
+      this.count = batches.partCount();
+      for (int i = 0; i < blocks.size(); i++) {
+        ofBlock.put(blocks.get(i), batches.parts()[i]);
+      }
+    }
+
+    @Override
+    public int numPartitions() {
+      return count;
+    }
+
+    @Override
+    public int getPartition(Object block) {
+      return ofBlock.get(block);
+    }
   }
 }

@@ -1,9 +1,7 @@
 package io.sparkattention.driver.exchange;
 
 import io.sparkattention.driver.AttentionPlan;
-import io.sparkattention.partitioning.Block;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.apache.spark.Dependency;
@@ -11,6 +9,7 @@ import org.apache.spark.NarrowDependency;
 import org.apache.spark.OneToOneDependency;
 import org.apache.spark.Partition;
 import org.apache.spark.TaskContext;
+import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.rdd.RDD;
 import scala.collection.Iterator;
 import scala.jdk.javaapi.CollectionConverters;
@@ -28,6 +27,7 @@ final class RingAttentionRdd extends RDD<AttentionRows> {
   private final RDD<PlacedKeyValues> keyValues;
   private final PairFold fold;
   private final AttentionMeter meter;
+  private final Broadcast<RunCache> cache;
 
   /** Of Spark's driver, where the ranks are made. */
   private final transient AttentionPlan plan;
@@ -36,7 +36,8 @@ final class RingAttentionRdd extends RDD<AttentionRows> {
       AttentionPlan plan,
       RDD<PlacedQueries> queries,
       RDD<PlacedKeyValues> keyValues,
-      AttentionMeter meter) {
+      AttentionMeter meter,
+      Broadcast<RunCache> cache) {
     super(
         queries.context(),
         dependencies(queries, keyValues, runs(plan)),
@@ -46,6 +47,7 @@ final class RingAttentionRdd extends RDD<AttentionRows> {
     this.keyValues = keyValues;
     this.fold = PairFold.of(plan, keyValues.toJavaRDD());
     this.meter = meter;
+    this.cache = cache;
   }
 
   /** [ranks][visits]: partitions of the keys and values that each rank visits, in order. */
@@ -71,42 +73,23 @@ final class RingAttentionRdd extends RDD<AttentionRows> {
       }
       ranks[rank] =
           new Rank(
-              rank, queries.partitions()[rank], visits.toArray(Partition[]::new), lastVisits(rank));
+              RankAttention.of(plan, rank),
+              queries.partitions()[rank],
+              visits.toArray(Partition[]::new));
     }
     return ranks;
-  }
-
-  private HashMap<Block, Integer> lastVisits(int rank) {
-    HashMap<Block, Integer> lastVisits = new HashMap<>();
-    for (int i = 0; i < plan.queryRanks().length; i++) {
-      if (plan.queryRanks()[i] == rank) {
-        lastVisits.put(plan.queryBlocks().get(i), plan.schedule().lastVisit(i));
-      }
-    }
-    return lastVisits;
   }
 
   @Override
   public Iterator<AttentionRows> compute(Partition split, TaskContext context) {
     long start = System.currentTimeMillis();
-    HeapPeak.watch();
     Rank rank = (Rank) split;
-    QueryStates own = new QueryStates(fold, context);
-    CollectionConverters.asJava(queries.iterator(rank.queries, context)).forEachRemaining(own::add);
-
-    List<AttentionRows> rows = new ArrayList<>();
-    long bytesMoved;
-    try (RunPrefetcher prefetcher = new RunPrefetcher(keyValues, rank.visits, context)) {
-      for (int visit = 0; prefetcher.hasNext(); visit++) {
-        prefetcher.next().forEach(own::fold);
-        int visited = visit;
-        rows.addAll(own.finish(block -> rank.lastVisits.get(block) <= visited));
-      }
-      bytesMoved = prefetcher.bytesMoved();
-    }
-    own.addUnseen();
-    rows.addAll(own.finish(block -> true));
-    meter.add(start, bytesMoved, fold.countedPairs());
+    StoredRuns stored = new StoredRuns(context);
+    List<PlacedQueries> own = stored.read(queries, rank.queries);
+    List<AttentionRows> rows =
+        rank.attention.of(
+            fold, own, visit -> stored.read(keyValues, rank.visits[visit], cache), context);
+    meter.add(start, stored.bytesMoved(), fold.countedPairs());
     return CollectionConverters.asScala(rows.iterator());
   }
 
@@ -114,33 +97,29 @@ final class RingAttentionRdd extends RDD<AttentionRows> {
   private static final class Rank implements Partition {
     private static final long serialVersionUID = 1L;
 
-    private final int index;
+    private final RankAttention attention;
     private final Partition queries;
     private final Partition[] visits;
 
-    /** The visit after which each of its query blocks has seen all its keys. */
-    private final HashMap<Block, Integer> lastVisits;
-
-    Rank(int index, Partition queries, Partition[] visits, HashMap<Block, Integer> lastVisits) {
-      this.index = index;
+    Rank(RankAttention attention, Partition queries, Partition[] visits) {
+      this.attention = attention;
       this.queries = queries;
       this.visits = visits;
-      this.lastVisits = lastVisits;
     }
 
     @Override
     public int index() {
-      return index;
+      return attention.rank();
     }
 
     @Override
     public boolean equals(Object other) {
-      return other instanceof Rank rank && rank.index == index;
+      return other instanceof Rank rank && rank.index() == index();
     }
 
     @Override
     public int hashCode() {
-      return index;
+      return index();
     }
   }
 

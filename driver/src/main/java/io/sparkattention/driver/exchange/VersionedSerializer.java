@@ -70,6 +70,10 @@ public final class VersionedSerializer<T> extends Serializer<T> {
         AttentionRows.class,
         new VersionedSerializer<>(VersionedSerializer::writeRows, VersionedSerializer::readRows));
     kryo.register(AttentionRows[].class);
+    kryo.register(
+        RunCache.class,
+        new VersionedSerializer<>(
+            (out, cache) -> out.writeLong(cache.maxBytes()), in -> new RunCache(in.readLong())));
     // The mean keys by which blocks are chosen.
     kryo.register(float[][].class);
   }
