@@ -257,9 +257,14 @@ public final class AttentionPlan {
   }
 
   private String moves() {
-    return cluster.executors() == 1
-        ? "nothing: one executor"
-        : megabytes(movement.bytes()) + " to " + cluster.executors() + " executors";
+    if (cluster.executors() == 1) {
+      return "nothing: one executor";
+    }
+    String kept =
+        exchange() == ExchangeKind.RING
+            ? ", each of which keeps up to %s of it".formatted(megabytes(cluster.cacheBytes()))
+            : "";
+    return megabytes(movement.bytes()) + " to " + cluster.executors() + " executors" + kept;
   }
 
   /** The plan for a person to read. */
@@ -275,7 +280,8 @@ public final class AttentionPlan {
         %sblocks       %d query and %d key blocks of %d tokens
         block pairs  %,d full, %,d partial, %,d empty
         exchange     %s (%s)
-        shards       %d, %s (%s), skew %.3f, %d fetch units of up to %s
+        shards       %d, %s, skew %.3f, %d fetch units of up to %s
+        assignment   %s (%s)
         moves        %s
         """,
         sequences().size(),
@@ -303,10 +309,11 @@ public final class AttentionPlan {
         exchangeReason,
         shards(),
         assignment(),
-        assignmentReason,
         skewMaxOverMean(),
         keyRuns().size(),
         megabytes(Placement.maxRunTokens(workload) * workload.keyValueBytesPerToken()),
+        assignment(),
+        assignmentReason,
         moves());
   }
 }

@@ -47,7 +47,8 @@ class AttentionPlanTest {
             blocks       5 query and 5 key blocks of 2048 tokens
             block pairs  10 full, 5 partial, 10 empty
             exchange     ring (moves at most 30.7 MB; rejected reduce: 497.9 MB)
-            shards       4, balanced (contiguous has skew 1.316), skew 1.316, 4 fetch units of up to 16.8 MB
+            shards       4, balanced, skew 1.316, 4 fetch units of up to 16.8 MB
+            assignment   balanced (contiguous has skew 1.316)
             moves        nothing: one executor
             """);
   }
@@ -241,12 +242,12 @@ class AttentionPlanTest {
         Map.of(Key.MASK, "sliding-window:99", Key.BLOCK_TOKENS, "100", Key.SHARDS, "4");
     AttentionPlan even = plan(LAYOUT, options, sequence(6_400, 6_400));
     assertThat(even.assignment()).isEqualTo(BlockAssignment.CONTIGUOUS);
-    assertThat(even.toString()).contains("4, contiguous (keeps neighbours together), skew 1.0");
+    assertThat(even.toString()).contains("assignment   contiguous (keeps neighbours together)");
     AttentionPlan uneven = plan(LAYOUT, options, sequence(400, 400));
     assertThat(uneven.assignment()).isEqualTo(BlockAssignment.BALANCED);
-    assertThat(uneven.toString()).contains("4, balanced (contiguous has skew 1.1");
+    assertThat(uneven.toString()).contains("assignment   balanced (contiguous has skew 1.1");
     assertThat(plan(LAYOUT, Map.of(Key.ASSIGNMENT, "striped"), sequence(9, 9)).toString())
-        .contains("4, striped (asked for), skew");
+        .contains("assignment   striped (asked for)");
   }
 
   @Test

@@ -73,6 +73,13 @@ class MovementTest {
   }
 
   @Test
+  void thePlanTellsOfIt() {
+    AttentionPlan plan = plan("full", "ring", 8, 8, new Cluster(4, 8, 800_000_000));
+    assertThat(plan.toString())
+        .contains("moves        201.3 MB to 4 executors, each of which keeps up to 100.0 MB of it");
+  }
+
+  @Test
   void whatIsBroadcastPassesTheDriver() {
     Cluster cluster = new Cluster(2, 4, AMPLE);
     Movement all = plan("full", "broadcast", 8, 4, cluster).movement();

@@ -80,6 +80,7 @@ public final class ReduceExchange implements Exchange {
    * @param queries in the order of the blocks
    * @param unseeing blocks that see no key anywhere
    */
+  @SuppressWarnings("ArrayRecordComponent")
   private record Batch(Broadcast<PlacedQueries[]> queries, Block[] blocks, Block[] unseeing)
       implements java.io.Serializable {}
 
