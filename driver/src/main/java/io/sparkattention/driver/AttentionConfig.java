@@ -112,7 +112,7 @@ public final class AttentionConfig implements Serializable {
     HEADS,
     BROADCAST;
 
-    private static final Set<ExchangeKind> NOT_SUPPORTED_YET = Set.of(BARRIER, BROADCAST);
+    private static final Set<ExchangeKind> NOT_SUPPORTED_YET = Set.of(BARRIER);
 
     /** Whether there is such an exchange already. */
     boolean isSupported() {

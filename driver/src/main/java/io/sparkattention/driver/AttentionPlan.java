@@ -24,6 +24,12 @@ import java.util.Optional;
  * them, what moves, and why. Lives on Spark's driver; tasks get the parts that they need.
  */
 public final class AttentionPlan {
+  /**
+   * Up to this largest work over the mean, contiguous shards are the default: what more a rank
+   * computes is little, and a mask with a narrow view then moves little.
+   */
+  private static final double MAX_CONTIGUOUS_SKEW = 1.1;
+
   private final Workload workload;
   private final PlanChoice choice;
   private final Placement placement;
@@ -244,6 +250,31 @@ public final class AttentionPlan {
         """;
   }
 
+  private String moves() {
+    if (facts.executors() == 1) {
+      return "nothing: one executor";
+    }
+    String kept =
+        exchange() == ExchangeKind.RING
+            ? ", each of which keeps up to %s of it".formatted(Amount.bytes(cacheBytes()))
+            : "";
+    return "%s between %,d executors%s"
+        .formatted(Amount.bytes(bytesPlanned()), facts.executors(), kept);
+  }
+
+  /** Bytes that executors are to receive from other processes; {@link Movement} counts them. */
+  public long bytesPlanned() {
+    return switch (exchange()) {
+      case HEADS, BARRIER -> (long) predicted().bytesMoved();
+      default -> new Movement(workload, placement, facts.executors(), cacheBytes()).bytes();
+    };
+  }
+
+  /** The most bytes of fetched runs that an executor keeps for its tasks. */
+  public long cacheBytes() {
+    return memory.cacheBytes();
+  }
+
   /** The plan for a person to read. */
   @Override
   public String toString() {
@@ -259,6 +290,7 @@ public final class AttentionPlan {
         exchange     %s (%s)
         shards       %d, %s, skew %.3f, %d fetch units of up to %s
         memory       %s
+        moves        %s
         """,
         sequences().size(),
         workload.queryTokens(),
@@ -288,6 +320,7 @@ public final class AttentionPlan {
         skewMaxOverMean(),
         keyRuns().size(),
         megabytes(Placement.maxRunTokens(workload) * workload.keyValueBytesPerToken()),
-        memory.summary(placement));
+        memory.summary(placement),
+        moves());
   }
 }

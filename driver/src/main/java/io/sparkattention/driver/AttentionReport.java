@@ -29,7 +29,8 @@ import io.sparkattention.partitioning.Coverage;
  * @param waitSeconds spent on waiting for keys, values or states that were not there yet
  * @param fetchSeconds spent on reading them, in part while the task computed
  * @param finishSeconds spent on merging states that met, and on making rows of them
- * @param bytesMoved between executors
+ * @param bytesMoved that executors received from other processes, by Spark's counts
+ * @param bytesPlanned what the plan said of them
  * @param skewMaxOverMean work per rank
  * @param peakHeapBytes largest use after a collection of any executor
  * @param keyValueType element type of packed keys and values
@@ -61,6 +62,7 @@ public record AttentionReport(
     double fetchSeconds,
     double finishSeconds,
     long bytesMoved,
+    long bytesPlanned,
     double skewMaxOverMean,
     long peakHeapBytes,
     String keyValueType,
@@ -101,6 +103,7 @@ public record AttentionReport(
         reading.times().fetchNanos() / 1e9,
         reading.times().finishNanos() / 1e9,
         reading.bytesMoved(),
+        plan.bytesPlanned(),
         plan.skewMaxOverMean(),
         reading.peakHeapBytes(),
         plan.keyValueType().toString(),

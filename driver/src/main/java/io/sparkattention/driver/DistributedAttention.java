@@ -2,7 +2,9 @@ package io.sparkattention.driver;
 
 import io.sparkattention.driver.exchange.AttentionMeter;
 import io.sparkattention.driver.exchange.AttentionRows;
+import io.sparkattention.driver.exchange.BroadcastExchange;
 import io.sparkattention.driver.exchange.Exchange;
+import io.sparkattention.driver.exchange.ExecutorNames;
 import io.sparkattention.driver.exchange.HeadsExchange;
 import io.sparkattention.driver.exchange.PlacedKeyValues;
 import io.sparkattention.driver.exchange.PlacedQueries;
@@ -87,8 +89,8 @@ public final class DistributedAttention {
     boolean streamed = StreamedReduce.suits(plan, input);
     try (Exchange exchange = exchange(plan);
         StreamedReduce stream = new StreamedReduce()) {
-      JavaRDD<PlacedKeyValues> keyValues = input.keyValues(plan);
-      JavaRDD<PlacedQueries> queries = input.queries(plan);
+      ExecutorNames executors = new ExecutorNames(plan);
+      JavaRDD<PlacedKeyValues> keyValues = executors.placeRuns(input.keyValues(plan));
       StorageLevel others = level(plan.allInMemory());
       if (streamed) {
         LOG.info("Keys and values are folded as they are read, and not kept");
@@ -100,6 +102,7 @@ public final class DistributedAttention {
             "read and pack keys and values",
             plan);
       }
+      JavaRDD<PlacedQueries> queries = executors.placeRanks(input.queries(plan), keyValues);
       materialise(queries, others, kept, "read and pack queries", plan);
 
       AttentionMeter meter = new AttentionMeter();
@@ -110,7 +113,8 @@ public final class DistributedAttention {
               : exchange.attend(plan, queries, keyValues, meter);
       materialise(rows, others, kept, "attention", plan);
       // Read now: rows that are lost later are computed, and metered, again while they are written.
-      AttentionMeter.Reading reading = meter.value();
+      AttentionMeter.Reading reading =
+          meter.value().plusBytes(streamed ? stream.broadcastBytes() : exchange.broadcastBytes());
 
       describe("measure the FMA peak", plan);
       double peak = measurePeak();
@@ -158,6 +162,7 @@ public final class DistributedAttention {
       case RING -> new RingExchange();
       case REDUCE -> new ReduceExchange();
       case HEADS -> new HeadsExchange();
+      case BROADCAST -> new BroadcastExchange();
       default -> throw new IllegalArgumentException("Not an exchange: " + plan.exchange());
     };
   }

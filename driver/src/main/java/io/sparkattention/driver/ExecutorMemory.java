@@ -20,6 +20,9 @@ public record ExecutorMemory(long heapBytes, double fraction, int executors, int
   /** Spark's default of {@code spark.memory.fraction}, by which a running heap is told, too. */
   private static final double STORAGE_SHARE = 0.6;
 
+  /** Of the storage memory's size, for runs that an executor has fetched and may need again. */
+  private static final int CACHE_SHARE = 8;
+
   /** An executor may store so many times its share. */
   private static final int UNEVEN = 2;
 
@@ -42,6 +45,11 @@ public record ExecutorMemory(long heapBytes, double fraction, int executors, int
     return Math.max(0, (double) heapBytes - RESERVED_BYTES);
   }
 
+  /** Of fetched runs, what an executor keeps for its tasks; one alone fetches none. */
+  long cacheBytes() {
+    return executors == 1 ? 0 : (long) storageBytes() / CACHE_SHARE;
+  }
+
   /**
    * What a task may hold beside what is stored, when all slots of an executor are busy.
    *
@@ -49,12 +57,10 @@ public record ExecutorMemory(long heapBytes, double fraction, int executors, int
    * @param tasks of the run, which may be fewer than there are slots
    */
   long taskBytes(double storedBytes, int tasks) {
-    if (heapBytes == Long.MAX_VALUE) {
-      return Long.MAX_VALUE;
-    }
     double share = Math.min(storedBytes, UNEVEN * storedBytes / executors);
     double stored = Math.min(storageBytes(), share);
     int slotsOfOne = (slots + executors - 1) / executors;
-    return (long) ((FILLED * (usable() - stored)) / Math.max(1, Math.min(slotsOfOne, tasks)));
+    return (long)
+        ((FILLED * (usable() - stored - cacheBytes())) / Math.max(1, Math.min(slotsOfOne, tasks)));
   }
 }

@@ -12,6 +12,7 @@ import io.sparkattention.kernels.HeadLayout;
  */
 final class MemoryLimit {
   private final Workload workload;
+  private final ExecutorMemory executors;
   private final boolean askedFor;
   private final long taskBytes;
   private final boolean keyValuesInMemory;
@@ -19,6 +20,7 @@ final class MemoryLimit {
 
   MemoryLimit(Workload workload, AttentionConfig config, ExecutorMemory executors) {
     this.workload = workload;
+    this.executors = executors;
     double keyValues = (double) workload.keyTokens() * workload.keyValueBytesPerToken();
     double all = keyValues + queryBytes(workload);
     this.keyValuesInMemory = executors.stores(keyValues);
@@ -35,6 +37,11 @@ final class MemoryLimit {
     double perQuery =
         (double) Float.BYTES * layout.numHeads() * (layout.keyDim() + layout.valueDim() + 1);
     return workload.queryTokens() * perQuery;
+  }
+
+  /** Of fetched runs, what an executor keeps for its tasks. */
+  long cacheBytes() {
+    return executors.cacheBytes();
   }
 
   /** What a task may hold. */

@@ -5,6 +5,7 @@ import io.sparkattention.kernels.HeadLayout;
 import io.sparkattention.kernels.HeadSlice;
 import io.sparkattention.partitioning.Block;
 import io.sparkattention.partitioning.BlockAssignment;
+import io.sparkattention.partitioning.KeyVisitors;
 import io.sparkattention.partitioning.RingSchedule;
 import java.util.Arrays;
 import java.util.Collections;
@@ -18,6 +19,9 @@ import java.util.List;
 public final class Placement {
   /** Bytes of keys and values in one partition of their RDD, the unit that is fetched. */
   private static final long RUN_BYTES = 16L << 20;
+
+  /** A fetch of less takes about as long for being one as for its bytes. */
+  private static final long MIN_RUN_BYTES = 256L << 10;
 
   private final Workload workload;
   private final ExchangeKind exchange;
@@ -52,6 +56,8 @@ public final class Placement {
     this.shards = shards;
     List<Block> keyBlocks = workload.keyBlocks();
     int[] keyShards;
+    // What all visit alike.
+    long[] visitors = new long[keyBlocks.size()];
     if (exchange == ExchangeKind.REDUCE) {
       keyShards = assignment.ranks(workload.keyWork(), shards);
       this.queryRanks = BlockAssignment.CONTIGUOUS.ranks(workload.queryWork(), shards);
@@ -59,8 +65,23 @@ public final class Placement {
       // The work of a rank is that of its queries; key blocks stay in order for long fetches.
       keyShards = BlockAssignment.CONTIGUOUS.ranks(new long[keyBlocks.size()], shards);
       this.queryRanks = assignment.ranks(workload.queryWork(), shards);
+      // In one shard a rank may see some blocks and not others: all of one run are fetched.
+      visitors =
+          KeyVisitors.of(
+              workload.mask(),
+              workload.offsets(),
+              workload.queryBlocks(),
+              queryRanks,
+              keyBlocks,
+              shards);
     }
-    this.keyRuns = RingSchedule.runs(keyBlocks, keyShards, maxRunTokens(workload));
+    this.keyRuns =
+        RingSchedule.runs(
+            keyBlocks,
+            keyShards,
+            visitors,
+            maxRunTokens(workload),
+            MIN_RUN_BYTES / workload.keyValueBytesPerToken());
     this.runShards = RingSchedule.runShards(keyRuns, keyShards);
     this.headSlices = headSlices(workload, maxTaskBytes);
     this.turns = turns(workload, headSlices, maxTaskBytes);
@@ -93,9 +114,8 @@ public final class Placement {
     List<Block> blocks = workload.queryBlocks();
     int[] together = new int[blocks.size()];
     return switch (exchange) {
-      case HEADS -> Turns.cut(memory, blocks, together, 1, maxTaskBytes);
-      // All queries meet each shard.
-      case REDUCE -> Turns.cut(memory, blocks, together, 1, Long.MAX_VALUE);
+      // All queries meet each slice, or shard, a batch of them at a time.
+      case HEADS, REDUCE -> Turns.cut(memory, blocks, together, 1, maxTaskBytes);
       // All ranks run at once, and once.
       case BARRIER -> Turns.cut(memory, blocks, queryRanks, shards, Long.MAX_VALUE);
       default -> Turns.cut(memory, blocks, queryRanks, shards, maxTaskBytes);
@@ -117,14 +137,14 @@ public final class Placement {
 
   private double skew(Workload workload, int[] keyShards) {
     return switch (exchange) {
-      case REDUCE -> maxOverMean(workload.keyWork(), keyShards);
+      case REDUCE -> maxOverMean(workload.keyWork(), keyShards, shards);
       case HEADS -> {
         int[] owners = new int[headSlices.size()];
         Arrays.setAll(owners, slice -> slice % shards);
         yield maxOverMean(
-            headSlices.stream().mapToLong(HeadSlice::numKeyValueHeads).toArray(), owners);
+            headSlices.stream().mapToLong(HeadSlice::numKeyValueHeads).toArray(), owners, shards);
       }
-      default -> maxOverMean(workload.queryWork(), queryRanks);
+      default -> maxOverMean(workload.queryWork(), queryRanks, shards);
     };
   }
 
@@ -133,7 +153,15 @@ public final class Placement {
     return Math.max(1, RUN_BYTES / workload.keyValueBytesPerToken());
   }
 
-  private double maxOverMean(long[] work, int[] owners) {
+  /**
+   * Which of the executors has a part of what is cut in equal parts, in their order: shards that
+   * follow each other lie together.
+   */
+  public static int executor(int part, int parts, int executors) {
+    return (int) ((long) part * executors / parts);
+  }
+
+  private static double maxOverMean(long[] work, int[] owners, int shards) {
     double[] perRank = new double[shards];
     for (int i = 0; i < work.length; i++) {
       perRank[owners[i]] += work[i];
@@ -175,6 +203,11 @@ public final class Placement {
   /** How often each rank passes over the keys, with other query blocks each time. */
   public int turns() {
     return turns.count();
+  }
+
+  /** [queryBlocks]: the turn of each, from 0; not a copy. */
+  public int[] turnsOfBlocks() {
+    return turns.ofBlocks();
   }
 
   /** [queryBlocks]: the partition of the queries' RDD, turn · shards + rank. */

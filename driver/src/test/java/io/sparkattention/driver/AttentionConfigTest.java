@@ -262,7 +262,7 @@ class AttentionConfigTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"barrier", "broadcast"})
+  @CsvSource({"barrier"})
   void exchangesToComeAreRefused(String exchange) {
     assertThatThrownBy(() -> AttentionConfig.resolve(Map.of(Key.EXCHANGE, exchange), conf))
         .isInstanceOf(InvalidInputException.class)

@@ -79,29 +79,31 @@ class FailureTest {
     assertThat(spark.sparkContext().getPersistentRDDs().isEmpty()).as("no RDD is kept").isTrue();
     assertThat(spark.sparkContext().getLocalProperty("spark.job.description")).isNull();
     // Spark removes blocks in the background.
-    await().atMost(Duration.ofMinutes(1)).until(() -> !queriesAreBroadcast());
+    await().atMost(Duration.ofMinutes(1)).until(() -> !exchangesHold());
   }
 
-  /** Whether any broadcast variable in this JVM's storage is that of the reduce exchange. */
-  private static boolean queriesAreBroadcast() {
+  /** Whether any broadcast variable in this JVM's storage is that of an exchange. */
+  private static boolean exchangesHold() {
     BlockManager blocks = SparkEnv.get().blockManager();
     return CollectionConverters.asJava(blocks.getMatchingBlockIds(FailureTest::isBroadcastValue))
         .stream()
-        .anyMatch(id -> holdsQueries(blocks, id));
+        .anyMatch(id -> isOfAnExchange(blocks, id));
   }
 
   private static boolean isBroadcastValue(BlockId id) {
     return id instanceof BroadcastBlockId broadcast && broadcast.field().isEmpty();
   }
 
-  private static boolean holdsQueries(BlockManager blocks, BlockId id) {
+  private static boolean isOfAnExchange(BlockManager blocks, BlockId id) {
     Option<BlockResult> found = blocks.getLocalValues(id);
-    boolean queries = false;
+    boolean ofAnExchange = false;
     // To its end: that releases the lock on the block.
     while (found.isDefined() && found.get().data().hasNext()) {
-      queries |= found.get().data().next() instanceof PlacedQueries[];
+      Class<?> type = found.get().data().next().getClass();
+      type = type.isArray() ? type.getComponentType() : type;
+      ofAnExchange |= type.getPackage() == PlacedQueries.class.getPackage();
     }
-    return queries;
+    return ofAnExchange;
   }
 
   @ParameterizedTest

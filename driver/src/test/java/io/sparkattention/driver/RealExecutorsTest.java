@@ -77,7 +77,7 @@ class RealExecutorsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"ring", "reduce", "heads"})
+  @ValueSource(strings = {"ring", "reduce", "heads", "broadcast"})
   void theSameBitsAndBytesMove(String exchange) {
     Path out = folder.resolve(exchange + AttentionFiles.SAFETENSORS);
     Map<Key, String> options = options(exchange);
@@ -105,7 +105,7 @@ class RealExecutorsTest {
    * for seconds.
    */
   @ParameterizedTest
-  @CsvSource({"ring, tensors", "ring, table", "reduce, tensors"})
+  @CsvSource({"ring, tensors", "ring, table", "reduce, tensors", "broadcast, tensors"})
   void aKilledExecutorChangesNothing(String exchange, String form) {
     Path from = form.equals("table") ? table : in;
     String name = "killed-" + exchange + "-" + form;

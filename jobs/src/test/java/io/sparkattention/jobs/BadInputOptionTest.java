@@ -217,7 +217,7 @@ class BadInputOptionTest extends CommandTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"barrier", "broadcast"})
+  @ValueSource(strings = {"barrier"})
   void anExchangeThatIsNotBuiltYet(String exchange) {
     assertOptionRefused(
         "Cannot use exchange '" + exchange + "': not supported yet", "--exchange", exchange);

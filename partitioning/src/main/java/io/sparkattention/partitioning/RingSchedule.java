@@ -132,12 +132,27 @@ public final class RingSchedule {
    * @return the runs; joined they are {@code keyBlocks}
    */
   public static List<List<Block>> runs(List<Block> keyBlocks, int[] shards, long maxTokens) {
+    return runs(keyBlocks, shards, new long[shards.length], maxTokens, maxTokens);
+  }
+
+  /**
+   * Cuts key blocks into runs as {@link #runs(List, int[], long)} does, and also where the ranks
+   * that visit them change, so that a rank fetches little that it does not see.
+   *
+   * @param visitors of each block: equal where the same ranks visit; see {@link KeyVisitors}
+   * @param minTokens a run of fewer tokens is not cut for its visitors, since fetches cost too
+   */
+  public static List<List<Block>> runs(
+      List<Block> keyBlocks, int[] shards, long[] visitors, long maxTokens, long minTokens) {
     List<List<Block>> runs = new ArrayList<>();
     int start = 0;
     long tokens = 0;
     for (int i = 0; i < keyBlocks.size(); i++) {
       int next = keyBlocks.get(i).tokens();
-      if (i > start && (shards[i] != shards[start] || tokens + next > maxTokens)) {
+      if (i > start
+          && (shards[i] != shards[start]
+              || tokens + next > maxTokens
+              || (tokens >= minTokens && visitors[i] != visitors[i - 1]))) {
         runs.add(List.copyOf(keyBlocks.subList(start, i)));
         start = i;
         tokens = 0;

@@ -298,6 +298,44 @@ class RingScheduleTest {
     assertThat(RingSchedule.runs(List.of(), new int[0], 6)).isEmpty();
   }
 
+  /** A run is cut where the visitors change only if it is long enough. */
+  @Test
+  void cutsRunsWhereTheVisitorsChange() {
+    List<Block> blocks = new BlockGrid(4).blocks(0, 0, 24);
+    int[] shards = {0, 0, 0, 0, 1, 1};
+    long[] visitors = {5, 5, 7, 5, 5, 5};
+    assertThat(RingSchedule.runs(blocks, shards, visitors, 100, 4))
+        .containsExactly(
+            blocks.subList(0, 2), blocks.subList(2, 3), blocks.subList(3, 4), blocks.subList(4, 6));
+    assertThat(RingSchedule.runs(blocks, shards, visitors, 100, 9))
+        .containsExactly(blocks.subList(0, 3), blocks.subList(3, 4), blocks.subList(4, 6));
+    assertThat(RingSchedule.runs(blocks, shards, visitors, 100, 100)).hasSize(2);
+  }
+
+  /** By brute force over single positions. */
+  @ParameterizedTest
+  @MethodSource("masks")
+  void visitorsAreEqualWhereTheSameRanksSeeAKey(MaskOracle oracle) {
+    for (int ringSize : new int[] {1, 3, 20}) {
+      Ring ring = new Ring(oracle, BlockAssignment.STRIPED, ringSize, 1);
+      List<Block> keys = ring.keyRuns.stream().flatMap(List::stream).toList();
+      long[] visitors =
+          KeyVisitors.of(oracle.mask(), OFFSETS, QUERIES, ring.queryRanks, keys, ringSize);
+      List<List<Integer>> ranks = new ArrayList<>();
+      for (int key = 0; key < keys.size(); key++) {
+        int run = key;
+        ranks.add(
+            IntStream.range(0, ringSize).filter(r -> ring.pairs(r, run) > 0).boxed().toList());
+        for (int other = 0; other <= key; other++) {
+          assertThat(visitors[key] == visitors[other])
+              .as("blocks %s and %s", keys.get(key), keys.get(other))
+              .isEqualTo(ranks.get(key).equals(ranks.get(other)));
+        }
+        assertThat(visitors[key] == 0).isEqualTo(ranks.get(key).isEmpty());
+      }
+    }
+  }
+
   @Test
   void skewIsMaxOverMeanAndOneWithoutWork() {
     List<Block> blocks = new BlockGrid(1).blocks(0, 0, 2);

@@ -45,6 +45,12 @@ public final class AttentionMeter
           times.plus(other.times));
     }
 
+    /** This, with bytes that no task has counted. */
+    public Reading plusBytes(long bytes) {
+      return new Reading(
+          startMillis, endMillis, bytesMoved + bytes, peakHeapBytes, countedPairs, times);
+    }
+
     /** Wall time from the first start to the last end. */
     public double seconds() {
       return endMillis < startMillis ? 0 : (endMillis - startMillis) / 1e3;

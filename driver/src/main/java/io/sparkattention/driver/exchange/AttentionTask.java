@@ -8,6 +8,8 @@ import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
+import java.util.function.IntFunction;
+import org.apache.spark.TaskContext;
 
 /**
  * What one task computes: the heads of a slice for the query blocks of a visitor of the schedule.
@@ -20,6 +22,45 @@ import java.util.List;
 @SuppressWarnings("ArrayRecordComponent")
 record AttentionTask(HeadSlice heads, int[] visits, HashMap<Block, Integer> lastVisits)
     implements Serializable {
+
+  /**
+   * What a task has computed.
+   *
+   * @param rows the finished rows of all its query blocks
+   * @param countedPairs visible pairs, where the plan does not know them
+   */
+  record Result(List<AttentionRows> rows, long countedPairs, TimeSplit times) {}
+
+  /**
+   * Folds all runs into the queries, each fetched while the one before is folded.
+   *
+   * @param fold of all heads
+   * @param queries of the task's heads
+   * @param read gives the run of a visit, on a thread of its own
+   */
+  Result attend(
+      PairFold fold,
+      List<PlacedQueries> queries,
+      IntFunction<List<PlacedKeyValues>> read,
+      TaskContext context) {
+    HeapPeak.watch();
+    PairFold folded = fold.ofHeads(heads);
+    QueryStates own = new QueryStates(folded, context);
+    queries.forEach(own::add);
+    List<AttentionRows> rows = new ArrayList<>();
+    TimeSplit transfer;
+    try (RunPrefetcher prefetcher = new RunPrefetcher(visits.length, read, context)) {
+      for (int visit = 0; prefetcher.hasNext(); visit++) {
+        prefetcher.next().forEach(own::fold);
+        int visited = visit;
+        rows.addAll(own.finish(block -> lastVisits.get(block) <= visited));
+      }
+      transfer = prefetcher.times();
+    }
+    own.addUnseen();
+    rows.addAll(own.finish(block -> true));
+    return new Result(rows, folded.countedPairs(), folded.times().plus(transfer));
+  }
 
   /**
    * All tasks of a plan. The one of visitor v and slice s has the number v · slices + s, as has the

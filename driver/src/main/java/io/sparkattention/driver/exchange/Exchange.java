@@ -23,6 +23,11 @@ public interface Exchange extends AutoCloseable {
       JavaRDD<PlacedKeyValues> keyValues,
       AttentionMeter meter);
 
+  /** Bytes that executors have received of broadcast variables so far; not in the meter. */
+  default long broadcastBytes() {
+    return 0;
+  }
+
   @Override
   default void close() {}
 }

@@ -33,7 +33,8 @@ public final class HeadsExchange implements Exchange {
                 queriesOfHeads(plan, queries, meter).rdd(),
                 keyValuesOfHeads(plan, keyValues, meter).rdd(),
                 PairFold.of(plan, keyValues),
-                meter)
+                meter,
+                null)
             .toJavaRDD();
     HeadLayout layout = plan.layout();
     return toQueryBlocks(plan, ofHeads).mapPartitions(parts -> join(parts, layout, meter));

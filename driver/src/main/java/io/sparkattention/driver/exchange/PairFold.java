@@ -19,6 +19,7 @@ import io.sparkattention.partitioning.AttentionMask;
 import io.sparkattention.partitioning.Block;
 import io.sparkattention.partitioning.Coverage;
 import java.io.Serializable;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import org.apache.spark.TaskContext;
@@ -117,6 +118,11 @@ final class PairFold implements Serializable {
   /** Whether any query of the one sees any key of the other. */
   boolean meets(Block queries, Block keys) {
     return coverage(queries, keys) != Coverage.EMPTY;
+  }
+
+  /** Whether any query of any of the blocks sees any key of the one. */
+  boolean meetsAny(Block[] queries, Block keys) {
+    return Arrays.stream(queries).anyMatch(block -> meets(block, keys));
   }
 
   /**

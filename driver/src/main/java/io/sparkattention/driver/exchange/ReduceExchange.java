@@ -4,25 +4,32 @@ import io.sparkattention.driver.AttentionPlan;
 import io.sparkattention.kernels.AttentionState;
 import io.sparkattention.partitioning.Block;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.IntStream;
+import org.apache.spark.Partitioner;
 import org.apache.spark.TaskContext;
+import org.apache.spark.api.java.JavaPairRDD;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.executor.ShuffleReadMetrics;
 import scala.Option;
 import scala.Tuple2;
+import scala.reflect.ClassTag$;
 
 /**
  * The queries go to the key/value shards: the task of a shard folds its keys into a state of each
- * query block, and the states of a block meet in a shuffle, never on Spark's driver. For few
- * queries and many keys: a task holds the states of all queries.
+ * query block, and the states of a block meet in a shuffle, never on Spark's driver. Queries go in
+ * {@link QueryBatches}, each with a task for each shard, so that a task holds the states of a batch
+ * and the driver the queries of one.
  */
 public final class ReduceExchange implements Exchange {
-  /** All queries on every executor, until the rows are written; null before. */
-  private Broadcast<PlacedQueries[]> everywhere;
+  /** The queries of the batches, until the rows are written. */
+  private final List<Broadcast<?>> released = new ArrayList<>();
 
   @Override
   public JavaRDD<AttentionRows> attend(
@@ -30,23 +37,79 @@ public final class ReduceExchange implements Exchange {
       JavaRDD<PlacedQueries> queries,
       JavaRDD<PlacedKeyValues> keyValues,
       AttentionMeter meter) {
-    JavaSparkContext context = JavaSparkContext.fromSparkContext(queries.context());
-    PlacedQueries[] collected = queries.collect().toArray(PlacedQueries[]::new);
-    Broadcast<PlacedQueries[]> broadcast = context.broadcast(collected);
-    everywhere = broadcast;
-    meter.add(broadcastReading(context, collected));
+    QueryBatches batches = QueryBatches.of(plan.workload(), plan.placement());
     PairFold fold = PairFold.of(plan, keyValues);
-    return shards(plan, keyValues)
-        .mapPartitionsToPair(shard -> states(fold, broadcast.value(), shard, meter))
-        .reduceByKey((into, other) -> merge(into, other, meter), plan.shards())
-        .mapPartitions(states -> finish(fold, states, meter));
+    JavaRDD<PlacedKeyValues> shards = shards(plan, keyValues);
+    List<JavaRDD<Tuple2<Block, AttentionState>>> states = new ArrayList<>();
+    for (int i = 0; i < batches.count(); i++) {
+      Batch batch = batch(plan, batches, i, queries);
+      states.add(
+          shards.mapPartitionsWithIndex(
+              (shard, runs) -> states(fold, batch, shard, runs, meter), false));
+    }
+    JavaSparkContext context = JavaSparkContext.fromSparkContext(queries.context());
+    @SuppressWarnings({"unchecked", "rawtypes"})
+    JavaRDD<Tuple2<Block, AttentionState>> all = context.union(states.toArray(JavaRDD[]::new));
+    // A task has one state of each block: nothing could be combined before the shuffle.
+    JavaRDD<AttentionRows> rows =
+        JavaPairRDD.fromJavaRDD(all)
+            .combineByKey(
+                state -> state,
+                (into, other) -> merge(into, other, meter),
+                (into, other) -> merge(into, other, meter),
+                new Parts(plan.queryBlocks(), batches),
+                false,
+                null)
+            .mapPartitions(met -> finish(fold, met, meter));
+    return new ExecutorNames(plan).placeInOrder(rows);
+  }
+
+  @Override
+  public long broadcastBytes() {
+    return BroadcastBytes.received(released);
   }
 
   @Override
   public void close() {
-    if (everywhere != null) {
-      everywhere.destroy();
+    released.forEach(Broadcast::destroy);
+  }
+
+  /**
+   * Consecutive query blocks, whose states a task holds at once.
+   *
+   * @param queries in the order of the blocks
+   * @param unseeing blocks that see no key anywhere
+   */
+  @SuppressWarnings("ArrayRecordComponent")
+  private record Batch(Broadcast<PlacedQueries[]> queries, Block[] blocks, Block[] unseeing)
+      implements java.io.Serializable {}
+
+  private Batch batch(
+      AttentionPlan plan, QueryBatches batches, int index, JavaRDD<PlacedQueries> queries) {
+    List<Block> blocks = batches.blocks(plan.workload(), index);
+    int first = batches.starts().get(index);
+    int[] ofBlocks = plan.queryPartitions();
+    int[] partitions =
+        IntStream.range(first, first + blocks.size()).map(i -> ofBlocks[i]).distinct().toArray();
+    List<PlacedQueries> collected = new ArrayList<>();
+    for (List<PlacedQueries> partition : queries.collectPartitions(partitions)) {
+      collected.addAll(partition);
     }
+    // Serialized only: the driver itself never asks for the value, which it would keep as well.
+    Broadcast<PlacedQueries[]> everywhere =
+        queries
+            .context()
+            .broadcastInternal(
+                collected.toArray(PlacedQueries[]::new),
+                true,
+                ClassTag$.MODULE$.apply(PlacedQueries[].class));
+    released.add(everywhere);
+    Block[] unseeing =
+        IntStream.range(0, blocks.size())
+            .filter(i -> plan.schedule().lastVisit(first + i) < 0)
+            .mapToObj(blocks::get)
+            .toArray(Block[]::new);
+    return new Batch(everywhere, blocks.toArray(Block[]::new), unseeing);
   }
 
   /** Partition p holds the runs of shard p. */
@@ -58,53 +121,35 @@ public final class ReduceExchange implements Exchange {
         .toJavaRDD();
   }
 
-  /** The queries reach each executor once; a local master has no other executor. */
-  static AttentionMeter.Reading broadcastReading(
-      JavaSparkContext context, PlacedQueries[] queries) {
-    long bytes = 0;
-    for (PlacedQueries q : queries) {
-      bytes += (long) Float.BYTES * q.queries().strips().length;
-    }
-    int others = context.sc().getExecutorMemoryStatus().size() - 1;
-    return AttentionMeter.Reading.withoutSpan(bytes * others, TimeSplit.NONE);
-  }
-
   private static Iterator<Tuple2<Block, AttentionState>> states(
-      PairFold fold,
-      PlacedQueries[] queries,
-      Iterator<PlacedKeyValues> shard,
-      AttentionMeter meter) {
+      PairFold fold, Batch batch, int shard, Iterator<PlacedKeyValues> runs, AttentionMeter meter) {
     long start = System.currentTimeMillis();
     HeapPeak.watch();
     QueryStates states = new QueryStates(fold, TaskContext.get());
-    for (PlacedQueries q : queries) {
-      states.add(q);
-    }
-    long fetchNanos = foldAll(shard, states);
-    if (TaskContext.getPartitionId() == 0) {
-      states.addUnseen();
+    boolean added = false;
+    long fetchNanos = 0;
+    for (long asked = System.nanoTime(); runs.hasNext(); asked = System.nanoTime()) {
+      PlacedKeyValues keys = runs.next();
+      fetchNanos += System.nanoTime() - asked;
+      // An executor whose keys no query of the batch sees does not fetch it.
+      if (!added && fold.meetsAny(batch.blocks, keys.block())) {
+        List.of(batch.queries.value()).forEach(states::add);
+        added = true;
+      }
+      states.fold(keys);
     }
     // Nothing is computed meanwhile: what is fetched is waited for.
     TimeSplit transfer = new TimeSplit(0, fetchNanos, fetchNanos, 0);
     meter.add(start, 0, fold.countedPairs(), fold.times().plus(transfer));
     List<Tuple2<Block, AttentionState>> result = new ArrayList<>();
     states.states().forEach((block, state) -> result.add(new Tuple2<>(block, state)));
+    for (Block block : shard == 0 ? batch.unseeing : new Block[0]) {
+      result.add(new Tuple2<>(block, fold.emptyState(block)));
+    }
     return result.iterator();
   }
 
-  /** Returns the nanoseconds that reading the shard took. */
-  private static long foldAll(Iterator<PlacedKeyValues> shard, QueryStates states) {
-    long fetchNanos = 0;
-    for (long start = System.nanoTime(); shard.hasNext(); start = System.nanoTime()) {
-      PlacedKeyValues keys = shard.next();
-      fetchNanos += System.nanoTime() - start;
-      states.fold(keys);
-    }
-    return fetchNanos;
-  }
-
-  static AttentionState merge(
-      AttentionState into, AttentionState other, AttentionMeter meter) {
+  static AttentionState merge(AttentionState into, AttentionState other, AttentionMeter meter) {
     long start = System.nanoTime();
     into.merge(other);
     TimeSplit times = new TimeSplit(0, 0, 0, System.nanoTime() - start);
@@ -125,5 +170,30 @@ public final class ReduceExchange implements Exchange {
     TimeSplit transfer = new TimeSplit(0, fetchNanos, fetchNanos, 0);
     meter.add(start, read.remoteBytesRead(), 0, fold.times().plus(transfer));
     return rows.iterator();
+  }
+
+  /** The part of a query block in which its states meet. */
+  private static final class Parts extends Partitioner {
+    private static final long serialVersionUID = 1L;
+
+    private final int count;
+    private final Map<Block, Integer> ofBlock = new HashMap<>();
+
+    Parts(List<Block> blocks, QueryBatches batches) {
+      this.count = batches.partCount();
+      for (int i = 0; i < blocks.size(); i++) {
+        ofBlock.put(blocks.get(i), batches.parts()[i]);
+      }
+    }
+
+    @Override
+    public int numPartitions() {
+      return count;
+    }
+
+    @Override
+    public int getPartition(Object block) {
+      return ofBlock.get(block);
+    }
   }
 }

@@ -1,14 +1,13 @@
 package io.sparkattention.driver.exchange;
 
-import io.sparkattention.partitioning.Block;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import org.apache.spark.Dependency;
 import org.apache.spark.NarrowDependency;
 import org.apache.spark.OneToOneDependency;
 import org.apache.spark.Partition;
 import org.apache.spark.TaskContext;
+import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.rdd.RDD;
 import scala.collection.Iterator;
 import scala.jdk.javaapi.CollectionConverters;
@@ -27,6 +26,9 @@ final class RingAttentionRdd extends RDD<AttentionRows> {
   private final PairFold fold;
   private final AttentionMeter meter;
 
+  /** Null where runs are read once, or come from a shuffle. */
+  private final Broadcast<RunCache> cache;
+
   /** Of Spark's driver, where the partitions are made. */
   private final transient List<AttentionTask> tasks;
 
@@ -34,13 +36,15 @@ final class RingAttentionRdd extends RDD<AttentionRows> {
    * @param queries partition i holds the queries of task i
    * @param keyValues partitions that tasks visit, persisted or from a shuffle
    * @param fold of all heads
+   * @param cache of fetched runs on each executor; null: none is kept
    */
   RingAttentionRdd(
       List<AttentionTask> tasks,
       RDD<PlacedQueries> queries,
       RDD<PlacedKeyValues> keyValues,
       PairFold fold,
-      AttentionMeter meter) {
+      AttentionMeter meter,
+      Broadcast<RunCache> cache) {
     super(
         queries.context(),
         dependencies(queries, keyValues, tasks),
@@ -50,6 +54,7 @@ final class RingAttentionRdd extends RDD<AttentionRows> {
     this.keyValues = keyValues;
     this.fold = fold;
     this.meter = meter;
+    this.cache = cache;
   }
 
   private static scala.collection.immutable.Seq<Dependency<?>> dependencies(
@@ -79,30 +84,15 @@ final class RingAttentionRdd extends RDD<AttentionRows> {
   @Override
   public Iterator<AttentionRows> compute(Partition split, TaskContext context) {
     long start = System.currentTimeMillis();
-    HeapPeak.watch();
     TaskPartition partition = (TaskPartition) split;
-    Map<Block, Integer> lastVisits = partition.task.lastVisits();
-    PairFold folded = fold.ofHeads(partition.task.heads());
-    QueryStates own = new QueryStates(folded, context);
-    CollectionConverters.asJava(queries.iterator(partition.queries, context))
-        .forEachRemaining(own::add);
-
-    List<AttentionRows> rows = new ArrayList<>();
-    long bytesMoved;
-    TimeSplit transfer;
-    try (RunPrefetcher prefetcher = new RunPrefetcher(keyValues, partition.visits, context)) {
-      for (int visit = 0; prefetcher.hasNext(); visit++) {
-        prefetcher.next().forEach(own::fold);
-        int visited = visit;
-        rows.addAll(own.finish(block -> lastVisits.get(block) <= visited));
-      }
-      bytesMoved = isShuffled() ? shuffleBytes(context) : prefetcher.bytesMoved();
-      transfer = prefetcher.times();
-    }
-    own.addUnseen();
-    rows.addAll(own.finish(block -> true));
-    meter.add(start, bytesMoved, folded.countedPairs(), folded.times().plus(transfer));
-    return CollectionConverters.asScala(rows.iterator());
+    StoredRuns stored = new StoredRuns(context);
+    List<PlacedQueries> own = stored.read(queries, partition.queries);
+    AttentionTask.Result result =
+        partition.task.attend(
+            fold, own, visit -> stored.read(keyValues, partition.visits[visit], cache), context);
+    long bytesMoved = isShuffled() ? shuffleBytes(context) : stored.bytesMoved();
+    meter.add(start, bytesMoved, result.countedPairs(), result.times());
+    return CollectionConverters.asScala(result.rows().iterator());
   }
 
   /** Whether the runs come straight from a shuffle, which counts what it moves itself. */

@@ -1,6 +1,5 @@
 package io.sparkattention.driver.exchange;
 
-import java.util.ArrayList;
 import java.util.List;
 import java.util.NoSuchElementException;
 import java.util.concurrent.ExecutionException;
@@ -9,13 +8,9 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
-import org.apache.spark.Partition;
-import org.apache.spark.SparkEnv;
+import java.util.function.IntFunction;
 import org.apache.spark.TaskContext;
 import org.apache.spark.TaskContext$;
-import org.apache.spark.rdd.RDD;
-import org.apache.spark.storage.RDDBlockId;
-import scala.collection.Iterator;
 
 /**
  * Reads runs of keys and values one ahead: while one is folded, the next is on its way. At most two
@@ -25,22 +20,26 @@ final class RunPrefetcher implements AutoCloseable {
   /** How long a wait lasts before it looks whether the task was killed. */
   private static final long POLL_MILLIS = 100;
 
-  private final RDD<PlacedKeyValues> keyValues;
-  private final Partition[] visits;
+  private final int visits;
+  private final IntFunction<List<PlacedKeyValues>> read;
   private final TaskContext context;
   private final ExecutorService thread;
   private Future<List<PlacedKeyValues>> ahead;
   private int asked;
 
   /** Written by the reading thread, read after it ended its work. */
-  private volatile long bytesMoved;
-
   private volatile long fetchNanos;
+
   private long waitNanos;
 
-  RunPrefetcher(RDD<PlacedKeyValues> keyValues, Partition[] visits, TaskContext context) {
-    this.keyValues = keyValues;
+  /**
+   * @param visits how many runs there are to read
+   * @param read gives the run of a visit; called in the order of the visits by one thread, which
+   *     sees the task's context
+   */
+  RunPrefetcher(int visits, IntFunction<List<PlacedKeyValues>> read, TaskContext context) {
     this.visits = visits;
+    this.read = read;
     this.context = context;
     this.thread =
         Executors.newSingleThreadExecutor(
@@ -59,18 +58,13 @@ final class RunPrefetcher implements AutoCloseable {
   /** The next run, in the order of the visits; the one after it is asked for. */
   List<PlacedKeyValues> next() {
     if (ahead == null) {
-      throw new NoSuchElementException("All " + visits.length + " runs are read");
+      throw new NoSuchElementException("All " + visits + " runs are read");
     }
     long start = System.nanoTime();
     List<PlacedKeyValues> run = await(ahead);
     waitNanos += System.nanoTime() - start;
     askAhead();
     return run;
-  }
-
-  /** Bytes of the runs that were not in this executor's storage. */
-  long bytesMoved() {
-    return bytesMoved;
   }
 
   /** What was spent on waiting for runs, and on reading those that have been returned. */
@@ -99,29 +93,20 @@ final class RunPrefetcher implements AutoCloseable {
   }
 
   private void askAhead() {
-    if (asked == visits.length) {
+    if (asked == visits) {
       ahead = null;
       return;
     }
-    Partition run = visits[asked++];
-    ahead = thread.submit(() -> read(run));
+    int visit = asked++;
+    ahead = thread.submit(() -> read(visit));
   }
 
   /** Runs on the reading thread; the task's context there lets Spark see a failed fetch. */
-  private List<PlacedKeyValues> read(Partition run) {
+  private List<PlacedKeyValues> read(int visit) {
     TaskContext$.MODULE$.setTaskContext(context);
     long start = System.nanoTime();
     try {
-      RDDBlockId id = new RDDBlockId(keyValues.id(), run.index());
-      boolean here = SparkEnv.get().blockManager().getStatus(id).isDefined();
-      List<PlacedKeyValues> blocks = new ArrayList<>();
-      Iterator<PlacedKeyValues> iterator = keyValues.iterator(run, context);
-      while (iterator.hasNext()) {
-        PlacedKeyValues block = iterator.next();
-        bytesMoved += here ? 0 : block.bytes();
-        blocks.add(block);
-      }
-      return blocks;
+      return read.apply(visit);
     } finally {
       fetchNanos += System.nanoTime() - start;
       TaskContext$.MODULE$.unset();

@@ -3,6 +3,7 @@ package io.sparkattention.driver.exchange;
 import io.sparkattention.driver.AttentionConfig.ExchangeKind;
 import io.sparkattention.driver.AttentionInput;
 import io.sparkattention.driver.AttentionPlan;
+import java.util.List;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
@@ -53,12 +54,16 @@ public final class StreamedReduce implements AutoCloseable {
     PlacedQueries[] collected = queries.collect().toArray(PlacedQueries[]::new);
     Broadcast<PlacedQueries[]> broadcast = context.broadcast(collected);
     everywhere = broadcast;
-    meter.add(ReduceExchange.broadcastReading(context, collected));
     PairFold fold = PairFold.of(plan);
     return input
         .foldKeyValues(plan, () -> new KeyValueFold(fold, broadcast.value(), meter))
         .reduceByKey((into, other) -> ReduceExchange.merge(into, other, meter), plan.shards())
         .mapPartitions(merged -> ReduceExchange.finish(fold, merged, meter));
+  }
+
+  /** Bytes that executors have received of the queries; not in the meter. */
+  public long broadcastBytes() {
+    return everywhere == null ? 0 : BroadcastBytes.received(List.of(everywhere));
   }
 
   @Override

@@ -74,6 +74,10 @@ public final class VersionedSerializer<T> extends Serializer<T> {
         HeadRows.class,
         new VersionedSerializer<>(
             VersionedSerializer::writeHeadRows, VersionedSerializer::readHeadRows));
+    kryo.register(
+        RunCache.class,
+        new VersionedSerializer<>(
+            (out, cache) -> out.writeLong(cache.maxBytes()), in -> new RunCache(in.readLong())));
     // The mean keys by which blocks are chosen.
     kryo.register(float[][].class);
   }
