@@ -46,7 +46,7 @@ final class CalibrateCommand implements Callable<Integer> {
       throw new InvalidInputException(
           "Invalid --seconds: found '%s', expected a number from 0.01 to 60".formatted(seconds));
     }
-    SparkSession spark = Sessions.open("calibrate");
+    SparkSession spark = Sessions.openWhole("calibrate");
     Path file = new Path(output);
     FileSystem files = OutputPath.fileSystem(file, spark.sparkContext().hadoopConfiguration());
     if (files.exists(file) && (!overwrite || files.getFileStatus(file).isDirectory())) {

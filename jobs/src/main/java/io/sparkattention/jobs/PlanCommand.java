@@ -105,7 +105,7 @@ final class PlanCommand implements Callable<Integer> {
     refuse("--kv-heads", keyValueHeads);
     refuse("--head-dim", headDim);
     AttendCommand.requirePath("--input", input);
-    SparkSession spark = Sessions.open("plan");
+    SparkSession spark = Sessions.openWhole("plan");
     AttentionConfig config =
         config(spark.sparkContext().conf(), spark.sparkContext().hadoopConfiguration());
     AttentionInput from =

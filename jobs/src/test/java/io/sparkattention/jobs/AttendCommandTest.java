@@ -48,6 +48,8 @@ class AttendCommandTest extends CommandTest {
         asked,
         "--mask",
         "causal",
+        "--assignment",
+        "balanced",
         "--shards",
         3,
         "--block-tokens",
@@ -74,6 +76,7 @@ class AttendCommandTest extends CommandTest {
     double flops = report.get("flops").asDouble();
     // Under a causal mask from the top left query i sees i + 1 keys.
     assertThat(flops).isEqualTo(2 * (2 * 500_500.0) * (64 + 32) * 4);
+    assertThat(report.get("predicted_seconds").asDouble()).isPositive();
     double seconds = report.get("attention_seconds").asDouble();
     assertThat(seconds).isBetween(0.001, 60.0);
     double gflops = report.get("gflops").asDouble();

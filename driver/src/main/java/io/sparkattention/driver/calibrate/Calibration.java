@@ -14,6 +14,7 @@ import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
+import org.apache.spark.SparkConf;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.storage.StorageLevel;
@@ -53,7 +54,9 @@ public final class Calibration {
   public Calibration(SparkSession spark, double seconds) {
     this.seconds = seconds;
     this.context = JavaSparkContext.fromSparkContext(spark.sparkContext());
-    AttentionConfig config = AttentionConfig.resolve(Map.of(), context.getConf());
+    // Executors that have run a task have told Spark their memory.
+    empty(TASKS_PER_SLOT * context.defaultParallelism());
+    AttentionConfig config = AttentionConfig.resolve(Map.of(), new SparkConf(false));
     this.cluster = new DistributedAttention(spark).facts(config);
     this.slots = cluster.slots();
   }
