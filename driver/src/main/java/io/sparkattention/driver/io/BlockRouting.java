@@ -39,6 +39,10 @@ final class BlockRouting implements Serializable {
     return first + (int) (grid.index(position) - grid.index(blocks[first].start()));
   }
 
+  int blockTokens() {
+    return grid.blockTokens();
+  }
+
   Block positions(int block) {
     return blocks[block];
   }
