@@ -19,7 +19,8 @@ import io.sparkattention.partitioning.Coverage;
  * @param blocksFull those of which it leaves everything
  * @param blocksPartial those of which it leaves a part
  * @param flops 2 · unmasked pairs · (keyDim + valueDim) per query head
- * @param attentionSeconds wall time from the first attention task's start to the last one's end
+ * @param attentionSeconds wall time from the first attention task's start to the last one's end;
+ *     reading included where keys and values are folded as they are read
  * @param predictedSeconds what the plan's cost model says {@code attentionSeconds} takes
  * @param cores cores of the task slots used
  * @param peakGflopsPerCore FMA peak measured in this run, all slots busy; null without Vector API

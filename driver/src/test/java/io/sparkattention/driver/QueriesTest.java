@@ -1,11 +1,13 @@
 package io.sparkattention.driver;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.catchThrowable;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.sparkattention.driver.AttentionConfig.Key;
 import io.sparkattention.driver.QueryTables.Order;
 import io.sparkattention.driver.QueryTables.Range;
+import io.sparkattention.driver.exchange.StreamedReduce;
+import io.sparkattention.driver.io.ParquetInput;
 import io.sparkattention.kernels.HeadLayout;
 import io.sparkattention.partitioning.AttentionMask;
 import java.nio.file.Path;
@@ -14,6 +16,7 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -150,12 +153,56 @@ class QueriesTest {
     Map<Key, String> options = options("causal", "ring", 1);
     options.put(Key.CAUSAL_ALIGNMENT, "bottom-right");
     Path keys = keys(1, Order.SHUFFLED);
-    assertThat(catchThrowable(() -> tables.attend(keys, queries, options)))
+    assertThatThrownBy(() -> tables.attend(keys, queries, options))
         .isInstanceOf(InvalidInputException.class)
         .hasMessage(
             "Cannot align the queries of sequence 'a' in '%s' bottom-right: found positions from 290"
                 + " on, expected them from 600 on, since tables compare positions directly; number"
                 + " them so or leave out --causal-alignment",
             queries);
+  }
+
+  /**
+   * A sequence of 150 keys in blocks of 64, one position missing and one double: in the block that
+   * comes first is found what is wrong, although the doubled row lies in a file of its own and the
+   * task that reads the other has its block whole.
+   */
+  @ParameterizedTest
+  @CsvSource({"140, 10, found 10 twice", "10, 140, found none at 10"})
+  void aPositionTwiceIsFoundWhereverItsRowsLie(int missing, int twice, String found) {
+    RandomSequence sequence = RandomSequence.of(74, LAYOUT, 150, 150);
+    List<Integer> rest = new ArrayList<>(IntStream.range(0, 150).boxed().toList());
+    rest.remove(missing);
+    Path keys = folder.resolve("twice" + twice);
+    tables.writeKeys(keys, "a", sequence, List.of(rest, List.of(twice)));
+    Path one = folder.resolve("one" + twice);
+    tables.writeQueries(one, Map.of("a", sequence), Map.of("a", new Range(0, 1, 0)));
+    assertThatThrownBy(() -> tables.attend(keys, one, options("full", "reduce", 1)))
+        .rootCause()
+        .isInstanceOf(InvalidInputException.class)
+        .hasMessage(
+            "Invalid positions of sequence 'a' in '%s': %s, expected each position once; number its"
+                + " rows without gaps",
+            keys, found);
+  }
+
+  @Test
+  void fewQueriesMeetKeysWhereTheyAreRead() {
+    assertThat(streams(options("causal", "reduce", 2))).isTrue();
+    assertThat(streams(options("causal", "ring", 2))).isFalse();
+    assertThat(streams(options("causal & block-top-k:2,32", "reduce", 2))).isFalse();
+    Map<Key, String> scores = options("causal", "reduce", 2);
+    scores.put(Key.SCORES_OUTPUT, "0");
+    assertThat(streams(scores)).isFalse();
+  }
+
+  private static boolean streams(Map<Key, String> options) {
+    AttentionConfig config =
+        AttentionConfig.resolve(options, LocalSession.get().sparkContext().conf());
+    ParquetInput input =
+        ParquetInput.open(
+            LocalSession.get(), keys(1, Order.SHUFFLED).toString(), queries.toString(), config);
+    AttentionPlan plan = new DistributedAttention(LocalSession.get()).plan(input, config);
+    return StreamedReduce.suits(plan, input);
   }
 }

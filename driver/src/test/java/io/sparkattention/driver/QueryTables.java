@@ -65,6 +65,20 @@ final class QueryTables {
     write(folder, parts, "key", "value");
   }
 
+  /**
+   * Keys and values of one sequence.
+   *
+   * @param files the positions that the rows of each file say they have
+   */
+  void writeKeys(Path folder, String id, RandomSequence sequence, List<List<Integer>> files) {
+    List<TokenRow> rows = keyRows(id, sequence);
+    write(
+        folder,
+        files.stream().map(file -> file.stream().map(rows::get).toList()).toList(),
+        "key",
+        "value");
+  }
+
   /** Queries of all sequences, shuffled. */
   void writeQueries(Path folder, Map<String, RandomSequence> sequences, Map<String, Range> ranges) {
     List<TokenRow> rows = new ArrayList<>();

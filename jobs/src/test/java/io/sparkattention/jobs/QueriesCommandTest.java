@@ -240,6 +240,32 @@ class QueriesCommandTest extends CommandTest {
             + " input");
   }
 
+  @ParameterizedTest
+  @CsvSource({"ring", "reduce"})
+  void aKeyThatIsNotFinite(String exchange) {
+    TableFile wrong = table().set(4, "key", 6, Float.NaN);
+    wrong.write(in, "true", KEYS);
+    wrong.write(queries, "true", QUERIES);
+    assertQueriesRefused(
+        "Invalid key in sequence 'a', head 1, position 0: found NaN, expected finite; correct the"
+            + " input",
+        "--exchange",
+        exchange);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"ring", "reduce"})
+  void aNullAmongValues(String exchange) {
+    TableFile wrong = table().set(6, "value", 3, null);
+    wrong.write(in, "true", KEYS);
+    wrong.write(queries, "true", QUERIES);
+    assertQueriesRefused(
+        "Invalid value in sequence 'b', position 2: found null at index 3, expected 8 floats;"
+            + " correct the row",
+        "--exchange",
+        exchange);
+  }
+
   @Test
   void noDatasetOfQueries() {
     table().write(in, "true", KEYS);

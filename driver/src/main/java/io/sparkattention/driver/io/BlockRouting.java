@@ -38,6 +38,10 @@ final class BlockRouting implements Serializable {
     return found >= 0 ? found : -found - 2;
   }
 
+  int blockTokens() {
+    return grid.blockTokens();
+  }
+
   Block positions(int block) {
     return blocks[block];
   }

@@ -80,6 +80,10 @@ final class KeyValueScan implements Serializable {
     private final RowPieces pieces;
     private final KeyValueFold fold;
     private final Deque<Tuple2<Long, Object>> ready = new ArrayDeque<>();
+
+    /** A block that was cut and the one that is being read always fit, however wide rows are. */
+    private final long maxFloats = Math.max(RowBlocks.GATHERED_FLOATS, 2 * blocks.blockFloats());
+
     private boolean ended;
 
     Scan(Iterator<InternalRow> rows, RowPieces pieces, KeyValueFold fold) {
@@ -113,9 +117,10 @@ final class KeyValueScan implements Serializable {
       if (builder.isFull()) {
         BlockPiece whole = pieces.take(builder);
         foldBlock(fold, Collections.singleton(whole).iterator());
+        pieces.reuse(builder);
         BlockPiece note = new BlockPiece(whole.block(), new int[0], new float[0], new float[0]);
         ready.add(new Tuple2<>(place(whole.block(), true), note));
-      } else if (pieces.floats() >= RowBlocks.GATHERED_FLOATS) {
+      } else if (pieces.floats() >= maxFloats) {
         leavePieces();
       }
     }

@@ -28,6 +28,12 @@ final class PieceBuilder {
     this.columns = new float[widths.length][0];
   }
 
+  /** Takes over the memory of another, whose piece is nobody's any more. */
+  void reuse(PieceBuilder other) {
+    rows = other.rows;
+    System.arraycopy(other.columns, 0, columns, 0, columns.length);
+  }
+
   int index() {
     return index;
   }

@@ -72,6 +72,11 @@ final class RowBlocks implements Serializable {
         .values();
   }
 
+  /** Floats of the keys and values of a whole block. */
+  long blockFloats() {
+    return (long) routing.blockTokens() * (width("key") + width("value"));
+  }
+
   /** Columns of arrays. */
   static String[] columns(Dataset<Row> rows) {
     return Arrays.copyOfRange(rows.columns(), 2, rows.columns().length);

@@ -7,7 +7,9 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.IntStream;
 import org.apache.spark.sql.catalyst.InternalRow;
+import org.apache.spark.sql.catalyst.expressions.UnsafeArrayData;
 import org.apache.spark.sql.catalyst.util.ArrayData;
+import org.apache.spark.unsafe.Platform;
 import org.apache.spark.unsafe.types.UTF8String;
 
 /**
@@ -27,6 +29,9 @@ final class RowPieces {
   private int sequence;
   private PieceBuilder builder;
   private long floats;
+
+  /** Whose memory serves the next block; null where there is none. */
+  private PieceBuilder spare;
 
   RowPieces(
       BlockRouting routing, Map<String, Integer> sequenceIndex, String[] columns, int[] widths) {
@@ -51,16 +56,22 @@ final class RowPieces {
       sequence = sequenceIndex.get(id.toString());
     }
     if (builder == null || !builder.holds(sequence, position)) {
-      builder =
-          builders.computeIfAbsent(
-              routing.block(sequence, position),
-              block -> new PieceBuilder(block, routing.positions(block), widths));
+      builder = builders.computeIfAbsent(routing.block(sequence, position), this::newBuilder);
     }
     builder.add(position);
     for (int c = 0; c < columns.length; c++) {
       copy(row, c, position);
     }
     return builder;
+  }
+
+  private PieceBuilder newBuilder(int block) {
+    PieceBuilder fresh = new PieceBuilder(block, routing.positions(block), widths);
+    if (spare != null) {
+      fresh.reuse(spare);
+      spare = null;
+    }
+    return fresh;
   }
 
   private void copy(InternalRow row, int c, long position) {
@@ -71,8 +82,22 @@ final class RowPieces {
           "Invalid %s in sequence '%s', position %d: found %s, expected %d floats; correct the row"
               .formatted(columns[c], id, position, wrong, widths[c]));
     }
-    System.arraycopy(array.toFloatArray(), 0, builder.column(c), builder.lastOffset(c), widths[c]);
+    copy(array, builder.column(c), builder.lastOffset(c));
     floats += widths[c];
+  }
+
+  private static void copy(ArrayData array, float[] to, int offset) {
+    int width = array.numElements();
+    if (array instanceof UnsafeArrayData unsafe) {
+      Platform.copyMemory(
+          unsafe.getBaseObject(),
+          unsafe.getBaseOffset() + UnsafeArrayData.calculateHeaderPortionInBytes(width),
+          to,
+          Platform.FLOAT_ARRAY_OFFSET + (long) Float.BYTES * offset,
+          (long) Float.BYTES * width);
+    } else {
+      System.arraycopy(array.toFloatArray(), 0, to, offset, width);
+    }
   }
 
   private static String wrong(ArrayData array, int width) {
@@ -82,12 +107,28 @@ final class RowPieces {
     if (array.numElements() != width) {
       return array.numElements() + " floats";
     }
+    if (array instanceof UnsafeArrayData unsafe && hasNoNulls(unsafe)) {
+      return null;
+    }
     for (int i = 0; i < width; i++) {
       if (array.isNullAt(i)) {
         return "null at index " + i;
       }
     }
     return null;
+  }
+
+  /**
+   * By the words of its null bits, behind the number of elements: one look for 64 elements, of
+   * which a table has billions.
+   */
+  private static boolean hasNoNulls(UnsafeArrayData array) {
+    int header = UnsafeArrayData.calculateHeaderPortionInBytes(array.numElements());
+    long bits = 0;
+    for (int at = Long.BYTES; at < header; at += Long.BYTES) {
+      bits |= Platform.getLong(array.getBaseObject(), array.getBaseOffset() + at);
+    }
+    return bits == 0;
   }
 
   /** Ends one piece. */
@@ -98,6 +139,11 @@ final class RowPieces {
     }
     floats -= (long) piece.rows() * IntStream.of(widths).sum();
     return piece.build();
+  }
+
+  /** Takes back what {@link #take} has returned and nobody needs any more. */
+  void reuse(PieceBuilder piece) {
+    spare = piece;
   }
 
   /** Ends all pieces, by block. */
