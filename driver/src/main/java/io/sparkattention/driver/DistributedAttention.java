@@ -144,8 +144,8 @@ public final class DistributedAttention {
 
   /**
    * As objects, which tasks of the same executor share, where memory has room for them; else on
-   * disk alone. In memory in bytes they would be arrays of 1 MiB each, for which the collector of a
-   * heap below 8 GiB takes two.
+   * disk alone. Bytes in memory would be Spark's arrays of 1 MiB, each of which takes two regions
+   * of G1 where those have 1 MiB, as in small heaps.
    */
   private static StorageLevel level(boolean inMemory) {
     return inMemory ? StorageLevel.MEMORY_AND_DISK() : StorageLevel.DISK_ONLY();

@@ -122,6 +122,7 @@ class PastAndPaddingTest {
   @CsvSource({
     "4, F32, 37, causal, ring, 3",
     "4, F32, 67, sliding-window:20, reduce, 7",
+    "3, F32, 67, causal, heads, 2",
     "3, F32, 32, causal, reduce, 3",
     "3, F16, 5, causal, ring, 1",
     "4, BF16, 89, full, ring, 3",
@@ -192,6 +193,8 @@ class PastAndPaddingTest {
     "full, ring, 7, 16, 33, I64",
     "full, reduce, 2, 0, 0, I64",
     "causal, ring, 3, 0, 0, I32",
+    "causal, heads, 3, 0, 0, I32",
+    "full, heads, 2, 0, 90, I64",
     "sliding-window:9, reduce, 3, 23, 57, I32"
   })
   void paddingIsAsIfItWereNotThere(

@@ -86,7 +86,8 @@ class RealExecutorsTest {
     AttentionReport report = files.attend(in, out, options);
     files.readTensors(out, LAYOUT).get(0).assertSameBits(expected, SEQUENCE);
     assertThat(report.bytesMoved()).isPositive();
-    assertThat(report.cores()).isEqualTo(2);
+    // A single key/value head has a single owner.
+    assertThat(report.cores()).isEqualTo(exchange.equals("heads") ? 1 : 2);
     assertThat(report.attentionSeconds()).isPositive();
     assertThat(report.peakHeapBytes()).isPositive();
   }

@@ -51,6 +51,7 @@ class VersionedSerializerTest {
         new AttentionState(4, BLOCK.tokens(), 40),
         state(queries.queries(), keyValues.keyValues()),
         new AttentionRows(BLOCK, numbers(random, 37 * 4 * 40), numbers(random, 37 * 4)),
+        new HeadRows(2, new AttentionRows(BLOCK, numbers(random, 37 * 40), numbers(random, 37))),
         new BlockPiece(5, new int[] {3, 1, 36}, numbers(random, 3 * 48), numbers(random, 3 * 80)),
         new BlockPiece(6, new int[] {0}, numbers(random, 96), new float[0]));
   }
