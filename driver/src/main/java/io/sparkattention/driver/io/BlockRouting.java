@@ -4,6 +4,7 @@ import io.sparkattention.partitioning.Block;
 import java.io.Serializable;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Stream;
 
 /** Where a row of a dataset belongs: from sequence and position to a block and its partition. */
 final class BlockRouting implements Serializable {
@@ -38,8 +39,9 @@ final class BlockRouting implements Serializable {
     return found >= 0 ? found : -found - 2;
   }
 
+  /** Positions of the largest block. */
   int blockTokens() {
-    return grid.blockTokens();
+    return Stream.of(blocks).mapToInt(Block::tokens).max().orElse(0);
   }
 
   Block positions(int block) {
