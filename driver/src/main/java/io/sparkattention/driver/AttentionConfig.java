@@ -61,7 +61,7 @@ public final class AttentionConfig implements Serializable {
     DROPOUT("dropout", "a number from 0 to below 1"),
     /** Of dropout. */
     SEED("seed", "a whole number of 64 bits"),
-    EXCHANGE("exchange", "auto, ring or reduce"),
+    EXCHANGE("exchange", "auto, ring, barrier or reduce"),
     ASSIGNMENT("assignment", "contiguous, zigzag, striped or balanced"),
     /** Tokens of a block. */
     BLOCK_TOKENS("blockTokens", "a whole number from 1 to " + MAX_BLOCK_TOKENS),
@@ -111,7 +111,7 @@ public final class AttentionConfig implements Serializable {
               .filter(k -> k.toString().equals(text))
               .findFirst()
               .orElseThrow(() -> new IllegalArgumentException("Invalid exchange: '" + text + "'"));
-      if (kind.ordinal() > REDUCE.ordinal()) {
+      if (kind.ordinal() > BARRIER.ordinal()) {
         throw new InvalidInputException("Cannot use exchange '" + text + "': not supported yet");
       }
       return kind;

@@ -3,6 +3,7 @@ package io.sparkattention.driver;
 import io.sparkattention.driver.AttentionConfig.ExchangeKind;
 import io.sparkattention.driver.exchange.AttentionMeter;
 import io.sparkattention.driver.exchange.AttentionRows;
+import io.sparkattention.driver.exchange.BarrierExchange;
 import io.sparkattention.driver.exchange.Exchange;
 import io.sparkattention.driver.exchange.PlacedKeyValues;
 import io.sparkattention.driver.exchange.PlacedQueries;
@@ -58,8 +59,18 @@ public final class DistributedAttention {
 
   /** The plan of a run, without running it. */
   public AttentionPlan plan(AttentionInput input, AttentionConfig config) {
-    return new AttentionPlan(
-        input.layout(), input.keyValueType(), input.sequences(), input.pairMask(), config, slots());
+    AttentionPlan plan =
+        new AttentionPlan(
+            input.layout(),
+            input.keyValueType(),
+            input.sequences(),
+            input.pairMask(),
+            config,
+            slots());
+    if (plan.exchange() == ExchangeKind.BARRIER) {
+      BarrierExchange.check(plan, context.sc());
+    }
+    return plan;
   }
 
   /**
@@ -79,13 +90,21 @@ public final class DistributedAttention {
     try (Exchange exchange = exchange(plan)) {
       JavaRDD<PlacedKeyValues> keyValues = input.keyValues(plan);
       JavaRDD<PlacedQueries> queries = input.queries(plan);
-      materialise(keyValues, kept, "read and pack keys and values", plan);
-      materialise(queries, kept, "read and pack queries", plan);
+      keep(keyValues, kept);
+      compute(exchange.owners(plan, keyValues), "read and pack keys and values", plan);
+      keep(queries, kept);
+      compute(queries, "read and pack queries", plan);
 
       AttentionMeter meter = new AttentionMeter();
       context.sc().register(meter, "attention");
       JavaRDD<AttentionRows> rows = exchange.attend(plan, queries, keyValues, meter);
-      materialise(rows, kept, "attention", plan);
+      keep(rows, kept);
+      try {
+        compute(rows, "attention", plan);
+      } catch (Throwable e) {
+        exchange.explain(e);
+        throw e;
+      }
       // Read now: rows that are lost later are computed, and metered, again while they are written.
       AttentionMeter.Reading reading = meter.value();
 
@@ -104,14 +123,17 @@ public final class DistributedAttention {
   }
 
   /**
-   * Keeps an RDD and computes it now; a lost partition is computed again from its lineage.
+   * Keeps an RDD once it is computed; a lost partition is computed again from its lineage.
    *
    * @param kept receives the RDD, to be released at the end of the run, however it ends
    */
-  private <T> void materialise(
-      JavaRDD<T> rdd, List<JavaRDD<?>> kept, String step, AttentionPlan plan) {
-    describe(step, plan);
+  private static void keep(JavaRDD<?> rdd, List<JavaRDD<?>> kept) {
     kept.add(rdd.persist(StorageLevel.MEMORY_AND_DISK()));
+  }
+
+  /** Computes an RDD now, and what it is made from. */
+  private <T> void compute(JavaRDD<T> rdd, String step, AttentionPlan plan) {
+    describe(step, plan);
     rdd.foreachPartition(partition -> partition.forEachRemaining(element -> {}));
   }
 
@@ -122,7 +144,11 @@ public final class DistributedAttention {
   }
 
   private static Exchange exchange(AttentionPlan plan) {
-    return plan.exchange() == ExchangeKind.REDUCE ? new ReduceExchange() : new RingExchange();
+    return switch (plan.exchange()) {
+      case REDUCE -> new ReduceExchange();
+      case BARRIER -> new BarrierExchange();
+      default -> new RingExchange();
+    };
   }
 
   /** Tasks that the cluster runs at once. */

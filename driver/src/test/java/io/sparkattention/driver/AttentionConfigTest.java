@@ -132,7 +132,7 @@ class AttentionConfigTest {
           RELATIVE_BIAS | causal,128 | KIND,MAX_DISTANCE,WEIGHTS: bidirectional or causal, a whole number from 1, and [buckets, heads] numbers up to 1048576 (-inf masks) or @FILE of them
           RELATIVE_BIAS | both,128,1 2 | KIND,MAX_DISTANCE,WEIGHTS: bidirectional or causal, a whole number from 1, and [buckets, heads] numbers up to 1048576 (-inf masks) or @FILE of them
           RELATIVE_BIAS | causal,0,1 2 | KIND,MAX_DISTANCE,WEIGHTS: bidirectional or causal, a whole number from 1, and [buckets, heads] numbers up to 1048576 (-inf masks) or @FILE of them
-          EXCHANGE | rings | auto, ring or reduce
+          EXCHANGE | rings | auto, ring, barrier or reduce
           ASSIGNMENT | random | contiguous, zigzag, striped or balanced
           BLOCK_TOKENS | 0 | a whole number from 1 to 65536
           BLOCK_TOKENS | 65537 | a whole number from 1 to 65536
@@ -248,7 +248,7 @@ class AttentionConfigTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"barrier", "heads", "broadcast"})
+  @CsvSource({"heads", "broadcast"})
   void exchangesToComeAreRefused(String exchange) {
     assertThatThrownBy(() -> AttentionConfig.resolve(Map.of(Key.EXCHANGE, exchange), conf))
         .isInstanceOf(InvalidInputException.class)

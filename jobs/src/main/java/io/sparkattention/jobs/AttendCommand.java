@@ -122,7 +122,7 @@ final class AttendCommand implements Callable<Integer> {
   @Option(names = "--num-kv-heads", description = "Key/value heads (default: --num-heads).")
   private String numKvHeads;
 
-  @Option(names = "--exchange", description = "auto, ring or reduce (default: auto).")
+  @Option(names = "--exchange", description = "auto, ring, barrier or reduce (default: auto).")
   private String exchange;
 
   @Option(

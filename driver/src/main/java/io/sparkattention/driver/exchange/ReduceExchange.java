@@ -10,7 +10,6 @@ import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
-import scala.Option;
 import scala.Tuple2;
 
 /**
@@ -34,7 +33,7 @@ public final class ReduceExchange implements Exchange {
     everywhere = broadcast;
     meter.add(broadcastReading(context, collected));
     PairFold fold = PairFold.of(plan, keyValues);
-    return shards(plan, keyValues)
+    return ShardCoalescer.shards(plan, keyValues)
         .mapPartitionsToPair(shard -> states(fold, broadcast.value(), shard, meter))
         .reduceByKey(ReduceExchange::merge, plan.shards())
         .mapPartitions(states -> finish(fold, states, meter));
@@ -45,15 +44,6 @@ public final class ReduceExchange implements Exchange {
     if (everywhere != null) {
       everywhere.destroy();
     }
-  }
-
-  /** Partition p holds the runs of shard p. */
-  private static JavaRDD<PlacedKeyValues> shards(
-      AttentionPlan plan, JavaRDD<PlacedKeyValues> keyValues) {
-    return keyValues
-        .rdd()
-        .coalesce(plan.shards(), false, Option.apply(new ShardCoalescer(plan.runShards())), null)
-        .toJavaRDD();
   }
 
   /** The queries reach each executor once; a local master has no other executor. */

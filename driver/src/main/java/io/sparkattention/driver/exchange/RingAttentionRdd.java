@@ -71,12 +71,16 @@ final class RingAttentionRdd extends RDD<AttentionRows> {
       }
       ranks[rank] =
           new Rank(
-              rank, queries.partitions()[rank], visits.toArray(Partition[]::new), lastVisits(rank));
+              rank,
+              queries.partitions()[rank],
+              visits.toArray(Partition[]::new),
+              lastVisits(plan, rank));
     }
     return ranks;
   }
 
-  private HashMap<Block, Integer> lastVisits(int rank) {
+  /** The visit of its rank after which each query block has seen all its keys. */
+  static HashMap<Block, Integer> lastVisits(AttentionPlan plan, int rank) {
     HashMap<Block, Integer> lastVisits = new HashMap<>();
     for (int i = 0; i < plan.queryRanks().length; i++) {
       if (plan.queryRanks()[i] == rank) {
@@ -94,19 +98,12 @@ final class RingAttentionRdd extends RDD<AttentionRows> {
     QueryStates own = new QueryStates(fold, context);
     CollectionConverters.asJava(queries.iterator(rank.queries, context)).forEachRemaining(own::add);
 
-    List<AttentionRows> rows = new ArrayList<>();
-    long bytesMoved;
-    try (RunPrefetcher prefetcher = new RunPrefetcher(keyValues, rank.visits, context)) {
-      for (int visit = 0; prefetcher.hasNext(); visit++) {
-        prefetcher.next().forEach(own::fold);
-        int visited = visit;
-        rows.addAll(own.finish(block -> rank.lastVisits.get(block) <= visited));
-      }
-      bytesMoved = prefetcher.bytesMoved();
+    StoredRuns runs = new StoredRuns(keyValues, rank.visits, context);
+    List<AttentionRows> rows;
+    try (RunPrefetcher prefetcher = new RunPrefetcher(runs, context)) {
+      rows = own.foldAll(prefetcher, rank.lastVisits);
     }
-    own.addUnseen();
-    rows.addAll(own.finish(block -> true));
-    meter.add(start, bytesMoved, fold.countedPairs());
+    meter.add(start, runs.bytesMoved(), fold.countedPairs());
     return CollectionConverters.asScala(rows.iterator());
   }
 

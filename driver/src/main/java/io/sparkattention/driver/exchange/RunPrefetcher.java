@@ -1,51 +1,25 @@
 package io.sparkattention.driver.exchange;
 
-import java.util.ArrayList;
 import java.util.List;
 import java.util.NoSuchElementException;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
-import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
-import org.apache.spark.Partition;
-import org.apache.spark.SparkEnv;
 import org.apache.spark.TaskContext;
-import org.apache.spark.TaskContext$;
-import org.apache.spark.rdd.RDD;
-import org.apache.spark.storage.RDDBlockId;
-import scala.collection.Iterator;
 
 /**
  * Reads runs of keys and values one ahead: while one is folded, the next is on its way. At most two
  * are in memory.
  */
 final class RunPrefetcher implements AutoCloseable {
-  /** How long a wait lasts before it looks whether the task was killed. */
-  private static final long POLL_MILLIS = 100;
-
-  private final RDD<PlacedKeyValues> keyValues;
-  private final Partition[] visits;
+  private final RunSource source;
   private final TaskContext context;
-  private final ExecutorService thread;
+  private final TaskThread thread;
   private Future<List<PlacedKeyValues>> ahead;
   private int asked;
 
-  /** Written by the reading thread, read after it ended its work. */
-  private volatile long bytesMoved;
-
-  RunPrefetcher(RDD<PlacedKeyValues> keyValues, Partition[] visits, TaskContext context) {
-    this.keyValues = keyValues;
-    this.visits = visits;
+  RunPrefetcher(RunSource source, TaskContext context) {
+    this.source = source;
     this.context = context;
-    this.thread =
-        Executors.newSingleThreadExecutor(
-            work -> {
-              Thread reader = new Thread(work, "attention-prefetch-" + context.taskAttemptId());
-              reader.setDaemon(true);
-              return reader;
-            });
+    this.thread = new TaskThread("attention-prefetch", context);
     askAhead();
   }
 
@@ -53,93 +27,32 @@ final class RunPrefetcher implements AutoCloseable {
     return ahead != null;
   }
 
-  /** The next run, in the order of the visits; the one after it is asked for. */
+  /**
+   * The next run, in the order of the visits; the one after it is asked for. Waits without a
+   * deadline of its own: the source's network timeouts bound a fetch, and a run that has to be
+   * computed again takes what it takes.
+   */
   List<PlacedKeyValues> next() {
     if (ahead == null) {
-      throw new NoSuchElementException("All " + visits.length + " runs are read");
+      throw new NoSuchElementException("All " + source.visits() + " runs are read");
     }
-    List<PlacedKeyValues> run = await(ahead);
+    List<PlacedKeyValues> run = TaskThread.await(ahead, context);
     askAhead();
     return run;
   }
 
-  /** Bytes of the runs that were not in this executor's storage. */
-  long bytesMoved() {
-    return bytesMoved;
-  }
-
-  /**
-   * Stops the reading thread and waits for its end: Spark releases a task's locks on stored blocks
-   * when the task ends, and one that the thread took after that would stay for good.
-   */
+  /** Stops the reading thread and waits for its end. */
   @Override
   public void close() {
-    thread.shutdownNow();
-    boolean interrupted = false;
-    while (!thread.isTerminated()) {
-      try {
-        thread.awaitTermination(POLL_MILLIS, TimeUnit.MILLISECONDS);
-      } catch (InterruptedException e) {
-        interrupted = true;
-      }
-    }
-    if (interrupted) {
-      Thread.currentThread().interrupt();
-    }
+    thread.close();
   }
 
   private void askAhead() {
-    if (asked == visits.length) {
+    if (asked == source.visits()) {
       ahead = null;
       return;
     }
-    Partition run = visits[asked++];
-    ahead = thread.submit(() -> read(run));
-  }
-
-  /** Runs on the reading thread; the task's context there lets Spark see a failed fetch. */
-  private List<PlacedKeyValues> read(Partition run) {
-    TaskContext$.MODULE$.setTaskContext(context);
-    try {
-      RDDBlockId id = new RDDBlockId(keyValues.id(), run.index());
-      boolean here = SparkEnv.get().blockManager().getStatus(id).isDefined();
-      List<PlacedKeyValues> blocks = new ArrayList<>();
-      Iterator<PlacedKeyValues> iterator = keyValues.iterator(run, context);
-      while (iterator.hasNext()) {
-        PlacedKeyValues block = iterator.next();
-        bytesMoved += here ? 0 : block.bytes();
-        blocks.add(block);
-      }
-      return blocks;
-    } finally {
-      TaskContext$.MODULE$.unset();
-    }
-  }
-
-  /**
-   * Waits without a deadline of its own: Spark's network timeouts bound a fetch, and a run that has
-   * to be computed again takes what it takes. A killed task does not wait.
-   */
-  private List<PlacedKeyValues> await(Future<List<PlacedKeyValues>> run) {
-    while (true) {
-      context.killTaskIfInterrupted();
-      try {
-        return run.get(POLL_MILLIS, TimeUnit.MILLISECONDS);
-      } catch (TimeoutException e) {
-        // Look again.
-      } catch (InterruptedException e) {
-        Thread.currentThread().interrupt();
-        context.killTaskIfInterrupted();
-        throw new IllegalStateException("Interrupted while waiting for keys and values", e);
-      } catch (ExecutionException e) {
-        throw sneaky(e.getCause());
-      }
-    }
-  }
-
-  /** Spark recognises a failed fetch by its own exception, which is checked in Scala only. */
-  @SuppressWarnings("unchecked")
-  private static <E extends Throwable> RuntimeException sneaky(Throwable cause) throws E {
-    throw (E) cause;
+    int visit = asked++;
+    ahead = thread.submit(() -> source.read(visit));
   }
 }

@@ -34,8 +34,11 @@ class RunPrefetcherTest {
         .rdd();
   }
 
-  private static RunPrefetcher prefetcher(RDD<PlacedKeyValues> runs, Partition... visits) {
-    return new RunPrefetcher(runs, visits, TaskContext$.MODULE$.empty());
+  private StoredRuns source;
+
+  private RunPrefetcher prefetcher(RDD<PlacedKeyValues> runs, Partition... visits) {
+    source = new StoredRuns(runs, visits, TaskContext$.MODULE$.empty());
+    return new RunPrefetcher(source, TaskContext$.MODULE$.empty());
   }
 
   private static PlacedKeyValues packed(Block block) {
@@ -56,7 +59,7 @@ class RunPrefetcherTest {
       }
       assertThat(prefetcher.hasNext()).isFalse();
       assertThatThrownBy(prefetcher::next).isInstanceOf(NoSuchElementException.class);
-      assertThat(prefetcher.bytesMoved()).isPositive();
+      assertThat(source.bytesMoved()).isPositive();
     }
   }
 
@@ -64,7 +67,7 @@ class RunPrefetcherTest {
   void aRankWithoutVisitsReadsNothing() {
     try (RunPrefetcher prefetcher = prefetcher(runs(RunPrefetcherTest::packed))) {
       assertThat(prefetcher.hasNext()).isFalse();
-      assertThat(prefetcher.bytesMoved()).isZero();
+      assertThat(source.bytesMoved()).isZero();
     }
   }
 
