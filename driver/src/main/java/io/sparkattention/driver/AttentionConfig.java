@@ -112,23 +112,11 @@ public final class AttentionConfig implements Serializable {
     HEADS,
     BROADCAST;
 
-    private static final Set<ExchangeKind> NOT_SUPPORTED_YET = Set.of(BARRIER);
-
-    /** Whether there is such an exchange already. */
-    boolean isSupported() {
-      return !NOT_SUPPORTED_YET.contains(this);
-    }
-
     private static ExchangeKind parse(String text) {
-      ExchangeKind kind =
-          Arrays.stream(values())
-              .filter(k -> k.toString().equals(text))
-              .findFirst()
-              .orElseThrow(() -> new IllegalArgumentException("Invalid exchange: '" + text + "'"));
-      if (!kind.isSupported()) {
-        throw new InvalidInputException("Cannot use exchange '" + text + "': not supported yet");
-      }
-      return kind;
+      return Arrays.stream(values())
+          .filter(kind -> kind.toString().equals(text))
+          .findFirst()
+          .orElseThrow(() -> new IllegalArgumentException("Invalid exchange: '" + text + "'"));
     }
 
     @Override

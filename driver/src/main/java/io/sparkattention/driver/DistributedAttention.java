@@ -1,7 +1,9 @@
 package io.sparkattention.driver;
 
+import io.sparkattention.driver.AttentionConfig.ExchangeKind;
 import io.sparkattention.driver.exchange.AttentionMeter;
 import io.sparkattention.driver.exchange.AttentionRows;
+import io.sparkattention.driver.exchange.BarrierExchange;
 import io.sparkattention.driver.exchange.BroadcastExchange;
 import io.sparkattention.driver.exchange.Exchange;
 import io.sparkattention.driver.exchange.ExecutorNames;
@@ -64,7 +66,11 @@ public final class DistributedAttention {
 
   /** The plan of a run, without running it. */
   public AttentionPlan plan(AttentionInput input, AttentionConfig config) {
-    return new AttentionPlan(Workload.of(input, config), config, facts(config));
+    AttentionPlan plan = new AttentionPlan(Workload.of(input, config), config, facts(config));
+    if (plan.exchange() == ExchangeKind.BARRIER) {
+      BarrierExchange.check(plan, context.sc());
+    }
+    return plan;
   }
 
   /** What is known of the cluster: what Spark says now, and for the rest the configuration. */
@@ -95,15 +101,12 @@ public final class DistributedAttention {
       if (streamed) {
         LOG.info("Keys and values are folded as they are read, and not kept");
       } else {
-        materialise(
-            keyValues,
-            level(plan.keyValuesInMemory()),
-            kept,
-            "read and pack keys and values",
-            plan);
+        kept.add(keyValues.persist(level(plan.keyValuesInMemory())));
+        compute(exchange.owners(plan, keyValues), "read and pack keys and values", plan);
       }
       JavaRDD<PlacedQueries> queries = executors.placeRanks(input.queries(plan), keyValues);
-      materialise(queries, others, kept, "read and pack queries", plan);
+      kept.add(queries.persist(others));
+      compute(queries, "read and pack queries", plan);
 
       AttentionMeter meter = new AttentionMeter();
       context.sc().register(meter, "attention");
@@ -111,7 +114,13 @@ public final class DistributedAttention {
           streamed
               ? stream.attend(plan, queries, input, meter)
               : exchange.attend(plan, queries, keyValues, meter);
-      materialise(rows, others, kept, "attention", plan);
+      kept.add(rows.persist(others));
+      try {
+        compute(rows, "attention", plan);
+      } catch (Throwable e) {
+        exchange.explain(e);
+        throw e;
+      }
       // Read now: rows that are lost later are computed, and metered, again while they are written.
       AttentionMeter.Reading reading =
           meter.value().plusBytes(streamed ? stream.broadcastBytes() : exchange.broadcastBytes());
@@ -130,15 +139,9 @@ public final class DistributedAttention {
     }
   }
 
-  /**
-   * Keeps an RDD and computes it now; a lost partition is computed again from its lineage.
-   *
-   * @param kept receives the RDD, to be released at the end of the run, however it ends
-   */
-  private <T> void materialise(
-      JavaRDD<T> rdd, StorageLevel level, List<JavaRDD<?>> kept, String step, AttentionPlan plan) {
+  /** Computes an RDD now; a lost partition is computed again from its lineage. */
+  private <T> void compute(JavaRDD<T> rdd, String step, AttentionPlan plan) {
     describe(step, plan);
-    kept.add(rdd.persist(level));
     rdd.foreachPartition(partition -> partition.forEachRemaining(element -> {}));
   }
 
@@ -160,10 +163,11 @@ public final class DistributedAttention {
   private static Exchange exchange(AttentionPlan plan) {
     return switch (plan.exchange()) {
       case RING -> new RingExchange();
+      case BARRIER -> new BarrierExchange();
       case REDUCE -> new ReduceExchange();
       case HEADS -> new HeadsExchange();
       case BROADCAST -> new BroadcastExchange();
-      default -> throw new IllegalArgumentException("Not an exchange: " + plan.exchange());
+      case AUTO -> throw new IllegalArgumentException("Not an exchange: " + plan.exchange());
     };
   }
 

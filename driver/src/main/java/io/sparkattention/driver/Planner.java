@@ -115,14 +115,16 @@ final class Planner {
         allowed.stream().mapToDouble(candidate -> candidate.cost().seconds()).min().orElseThrow();
     return allowed.stream()
         .filter(candidate -> candidate.cost().seconds() <= TIE * best)
-        .min(Comparator.comparingInt(candidate -> EXCHANGES.indexOf(candidate.exchange())))
+        .min(
+            Comparator.comparingInt(
+                    (Candidate candidate) -> EXCHANGES.indexOf(candidate.exchange()))
+                .thenComparingDouble(candidate -> candidate.cost().bytesMoved()))
         .orElseThrow();
   }
 
   private InvalidInputException tooLittleMemory() {
     Candidate least =
         candidates.stream()
-            .filter(candidate -> candidate.exchange().isSupported())
             .min(Comparator.comparingDouble(candidate -> candidate.cost().taskBytes()))
             .orElseThrow();
     return new InvalidInputException(
@@ -202,9 +204,6 @@ final class Planner {
   }
 
   private Optional<String> refusal(ExchangeKind exchange, int shards, Cost cost) {
-    if (!exchange.isSupported()) {
-      return Optional.of("not supported yet");
-    }
     if (exchange == ExchangeKind.BARRIER && shards > facts.slots()) {
       return Optional.of(
           "needs %,d slots at once, the cluster has %,d".formatted(shards, facts.slots()));

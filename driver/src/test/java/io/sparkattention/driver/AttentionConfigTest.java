@@ -262,14 +262,6 @@ class AttentionConfigTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"barrier"})
-  void exchangesToComeAreRefused(String exchange) {
-    assertThatThrownBy(() -> AttentionConfig.resolve(Map.of(Key.EXCHANGE, exchange), conf))
-        .isInstanceOf(InvalidInputException.class)
-        .hasMessage("Cannot use exchange '" + exchange + "': not supported yet");
-  }
-
-  @ParameterizedTest
   @CsvSource({
     "NUM_KV_HEADS, --num-kv-heads",
     "BLOCK_TOKENS, --block-tokens",

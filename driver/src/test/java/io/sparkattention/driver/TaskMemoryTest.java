@@ -154,7 +154,11 @@ class TaskMemoryTest {
     assertThat(one.stores(0.5 * usable)).isTrue();
     assertThat(one.stores(0.7 * usable)).isFalse();
     ExecutorMemory ten = new ExecutorMemory(heap, 0.6, 10, 40);
-    assertThat(ten.taskBytes(1e9, 99)).isCloseTo((long) (0.9 * (usable - 2e8) / 4), within(1L));
+    double cache = 0.6 * usable / 8;
+    assertThat(ten.cacheBytes()).isEqualTo((long) cache);
+    assertThat(one.cacheBytes()).isZero();
+    assertThat(ten.taskBytes(1e9, 99))
+        .isCloseTo((long) (0.9 * (usable - 2e8 - cache) / 4), within(1L));
     assertThat(ten.stores(5 * usable)).isTrue();
   }
 

@@ -217,13 +217,6 @@ class BadInputOptionTest extends CommandTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"barrier"})
-  void anExchangeThatIsNotBuiltYet(String exchange) {
-    assertOptionRefused(
-        "Cannot use exchange '" + exchange + "': not supported yet", "--exchange", exchange);
-  }
-
-  @ParameterizedTest
   @CsvSource({"in.safetensors, queries", "in, queries.safetensors"})
   void queriesApartFromTensors(String in, String queries) {
     assertRefused(

@@ -12,7 +12,7 @@ import io.sparkattention.partitioning.Block;
  * @param logSumExp [tokens, numHeads]
  */
 @SuppressWarnings("ArrayRecordComponent")
-public record AttentionRows(Block block, float[] output, float[] logSumExp) {
+public record AttentionRows(Block block, float[] output, float[] logSumExp) implements RankResult {
   /** Adds the sinks, divides by the denominators and takes the logarithms. */
   static AttentionRows finish(Block block, AttentionState state, Scores scores) {
     int heads = state.heads();

@@ -47,18 +47,12 @@ record AttentionTask(HeadSlice heads, int[] visits, HashMap<Block, Integer> last
     PairFold folded = fold.ofHeads(heads);
     QueryStates own = new QueryStates(folded, context);
     queries.forEach(own::add);
-    List<AttentionRows> rows = new ArrayList<>();
+    List<AttentionRows> rows;
     TimeSplit transfer;
     try (RunPrefetcher prefetcher = new RunPrefetcher(visits.length, read, context)) {
-      for (int visit = 0; prefetcher.hasNext(); visit++) {
-        prefetcher.next().forEach(own::fold);
-        int visited = visit;
-        rows.addAll(own.finish(block -> lastVisits.get(block) <= visited));
-      }
+      rows = own.foldAll(prefetcher, lastVisits);
       transfer = prefetcher.times();
     }
-    own.addUnseen();
-    rows.addAll(own.finish(block -> true));
     return new Result(rows, folded.countedPairs(), folded.times().plus(transfer));
   }
 

@@ -9,6 +9,16 @@ import org.apache.spark.api.java.JavaRDD;
  */
 public interface Exchange extends AutoCloseable {
   /**
+   * The keys and values by the tasks that are to compute and keep them.
+   *
+   * @param keyValues partition i holds run i of the plan; persisted
+   * @return the same elements, of any number of partitions
+   */
+  default JavaRDD<PlacedKeyValues> owners(AttentionPlan plan, JavaRDD<PlacedKeyValues> keyValues) {
+    return keyValues;
+  }
+
+  /**
    * Attention of all queries.
    *
    * @param queries partition p holds the query blocks of {@link AttentionPlan#queryPartitions} p;
@@ -27,6 +37,13 @@ public interface Exchange extends AutoCloseable {
   default long broadcastBytes() {
     return 0;
   }
+
+  /**
+   * Throws a clearer failure than Spark's, if this exchange knows the reason.
+   *
+   * @param failure what the job of the attention ended with
+   */
+  default void explain(Throwable failure) {}
 
   @Override
   default void close() {}

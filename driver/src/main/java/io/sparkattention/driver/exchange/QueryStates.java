@@ -45,6 +45,25 @@ final class QueryStates {
     }
   }
 
+  /**
+   * Folds all runs in the order of the visits; a state ends after the last visit in which its block
+   * sees a key.
+   *
+   * @param lastVisits of each query block; −1 where it sees no key
+   * @return the finished rows of all queries
+   */
+  List<AttentionRows> foldAll(RunPrefetcher runs, Map<Block, Integer> lastVisits) {
+    List<AttentionRows> rows = new ArrayList<>();
+    for (int visit = 0; runs.hasNext(); visit++) {
+      runs.next().forEach(this::fold);
+      int visited = visit;
+      rows.addAll(finish(block -> lastVisits.get(block) <= visited));
+    }
+    addUnseen();
+    rows.addAll(finish(block -> true));
+    return rows;
+  }
+
   /** Gives queries that saw no key here their empty state, so that they are in the result. */
   void addUnseen() {
     for (List<PlacedQueries> queries : bySequence.values()) {

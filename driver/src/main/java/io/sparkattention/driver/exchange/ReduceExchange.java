@@ -17,7 +17,6 @@ import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.executor.ShuffleReadMetrics;
-import scala.Option;
 import scala.Tuple2;
 import scala.reflect.ClassTag$;
 
@@ -39,7 +38,7 @@ public final class ReduceExchange implements Exchange {
       AttentionMeter meter) {
     QueryBatches batches = QueryBatches.of(plan.workload(), plan.placement());
     PairFold fold = PairFold.of(plan, keyValues);
-    JavaRDD<PlacedKeyValues> shards = shards(plan, keyValues);
+    JavaRDD<PlacedKeyValues> shards = ShardCoalescer.shards(plan, keyValues);
     List<JavaRDD<Tuple2<Block, AttentionState>>> states = new ArrayList<>();
     for (int i = 0; i < batches.count(); i++) {
       Batch batch = batch(plan, batches, i, queries);
@@ -110,15 +109,6 @@ public final class ReduceExchange implements Exchange {
             .mapToObj(blocks::get)
             .toArray(Block[]::new);
     return new Batch(everywhere, blocks.toArray(Block[]::new), unseeing);
-  }
-
-  /** Partition p holds the runs of shard p. */
-  private static JavaRDD<PlacedKeyValues> shards(
-      AttentionPlan plan, JavaRDD<PlacedKeyValues> keyValues) {
-    return keyValues
-        .rdd()
-        .coalesce(plan.shards(), false, Option.apply(new ShardCoalescer(plan.runShards())), null)
-        .toJavaRDD();
   }
 
   private static Iterator<Tuple2<Block, AttentionState>> states(

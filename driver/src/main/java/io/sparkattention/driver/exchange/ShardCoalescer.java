@@ -1,7 +1,9 @@
 package io.sparkattention.driver.exchange;
 
+import io.sparkattention.driver.AttentionPlan;
 import java.io.Serializable;
 import org.apache.spark.Partition;
+import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.rdd.PartitionCoalescer;
 import org.apache.spark.rdd.PartitionGroup;
 import org.apache.spark.rdd.RDD;
@@ -16,8 +18,16 @@ final class ShardCoalescer implements PartitionCoalescer, Serializable {
   /**
    * @param runShards [runs]: the shard of each partition of the RDD
    */
-  ShardCoalescer(int[] runShards) {
+  private ShardCoalescer(int[] runShards) {
     this.runShards = runShards;
+  }
+
+  /** Partition p holds the runs of shard p. */
+  static JavaRDD<PlacedKeyValues> shards(AttentionPlan plan, JavaRDD<PlacedKeyValues> keyValues) {
+    return keyValues
+        .rdd()
+        .coalesce(plan.shards(), false, Option.apply(new ShardCoalescer(plan.runShards())), null)
+        .toJavaRDD();
   }
 
   @Override

@@ -12,6 +12,10 @@ import io.sparkattention.kernels.KeyValueBlock;
 import io.sparkattention.kernels.Panels;
 import io.sparkattention.kernels.QueryBlock;
 import io.sparkattention.partitioning.Block;
+import java.io.ByteArrayInputStream;
+import java.io.InputStream;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.function.BiConsumer;
 import java.util.function.Function;
 
@@ -21,6 +25,18 @@ import java.util.function.Function;
  */
 public final class VersionedSerializer<T> extends Serializer<T> {
   private static final byte VERSION = 3;
+
+  /** Block, layout and number of keys, with the version before them. */
+  private static final int HEAD_BYTES = 64;
+
+  /** What a block of keys and values takes beside its arrays. */
+  private static final int FIXED_BYTES =
+      Byte.BYTES
+          + Integer.BYTES
+          + 2 * Long.BYTES
+          + 5 * Integer.BYTES
+          + 2 * (Byte.BYTES + Integer.BYTES)
+          + Integer.BYTES;
 
   private final BiConsumer<Output, T> writer;
   private final Function<Input, T> reader;
@@ -38,13 +54,16 @@ public final class VersionedSerializer<T> extends Serializer<T> {
 
   @Override
   public T read(Kryo kryo, Input in, Class<T> type) {
-    byte version = in.readByte();
+    checkVersion(in.readByte(), type);
+    return reader.apply(in);
+  }
+
+  private static void checkVersion(byte version, Class<?> type) {
     if (version != VERSION) {
       throw new KryoException(
           "Cannot read %s of version %d: expected %d; use one spark-attention.jar everywhere"
               .formatted(type.getSimpleName(), version, VERSION));
     }
-    return reader.apply(in);
   }
 
   /** Registers everything that an exchange moves. */
@@ -78,6 +97,10 @@ public final class VersionedSerializer<T> extends Serializer<T> {
         RunCache.class,
         new VersionedSerializer<>(
             (out, cache) -> out.writeLong(cache.maxBytes()), in -> new RunCache(in.readLong())));
+    kryo.register(
+        RankSummary.class,
+        new VersionedSerializer<>(
+            VersionedSerializer::writeSummary, VersionedSerializer::readSummary));
     // The mean keys by which blocks are chosen.
     kryo.register(float[][].class);
   }
@@ -151,6 +174,50 @@ public final class VersionedSerializer<T> extends Serializer<T> {
     BulkArrays.writeFloats(out, placed.keyValues().keyNorms());
   }
 
+  /**
+   * What Kryo would write for a block, made while it is read: the arrays are not copied before.
+   *
+   * @return streams to be read one after the other
+   */
+  static List<InputStream> stream(PlacedKeyValues placed) {
+    KeyValueBlock block = placed.keyValues();
+    Output head = new Output(HEAD_BYTES, HEAD_BYTES);
+    head.writeByte(VERSION);
+    writeBlock(head, placed.block());
+    writeLayout(head, block.layout());
+    head.writeInt(block.keys());
+    List<InputStream> parts = new ArrayList<>();
+    for (Panels panels : List.of(block.keyPanels(), block.valuePanels())) {
+      head.writeByte(panels.type().ordinal());
+      head.writeInt(panels.length());
+      parts.add(new ByteArrayInputStream(head.toBytes()));
+      head.clear();
+      parts.add(
+          panels.type() == ElementType.F32
+              ? ArrayStream.of(panels.floats())
+              : ArrayStream.of(panels.halves()));
+    }
+    head.writeInt(block.keyNorms().length);
+    parts.add(new ByteArrayInputStream(head.toBytes()));
+    parts.add(ArrayStream.of(block.keyNorms()));
+    return parts;
+  }
+
+  /** Bytes of {@link #stream}. */
+  static long streamBytes(PlacedKeyValues placed) {
+    KeyValueBlock block = placed.keyValues();
+    return FIXED_BYTES
+        + block.keyPanels().bytes()
+        + block.valuePanels().bytes()
+        + (long) Float.BYTES * block.keyNorms().length;
+  }
+
+  /** Reads what {@link #stream} gives. */
+  static PlacedKeyValues readStream(Input in) {
+    checkVersion(in.readByte(), PlacedKeyValues.class);
+    return readKeyValues(in);
+  }
+
   private static PlacedKeyValues readKeyValues(Input in) {
     return new PlacedKeyValues(
         readBlock(in),
@@ -195,5 +262,31 @@ public final class VersionedSerializer<T> extends Serializer<T> {
 
   private static HeadRows readHeadRows(Input in) {
     return new HeadRows(in.readInt(), readRows(in));
+  }
+
+  private static void writeSummary(Output out, RankSummary summary) {
+    out.writeLong(summary.reading().startMillis());
+    out.writeLong(summary.reading().endMillis());
+    out.writeLong(summary.reading().bytesMoved());
+    out.writeLong(summary.reading().peakHeapBytes());
+    out.writeLong(summary.reading().countedPairs());
+    TimeSplit times = summary.reading().times();
+    out.writeLong(times.computeNanos());
+    out.writeLong(times.waitNanos());
+    out.writeLong(times.fetchNanos());
+    out.writeLong(times.finishNanos());
+    out.writeString(summary.refusal());
+  }
+
+  private static RankSummary readSummary(Input in) {
+    return new RankSummary(
+        new AttentionMeter.Reading(
+            in.readLong(),
+            in.readLong(),
+            in.readLong(),
+            in.readLong(),
+            in.readLong(),
+            new TimeSplit(in.readLong(), in.readLong(), in.readLong(), in.readLong())),
+        in.readString());
   }
 }
