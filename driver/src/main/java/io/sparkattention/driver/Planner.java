@@ -11,6 +11,7 @@ import io.sparkattention.partitioning.RankWork;
 import io.sparkattention.partitioning.RingSchedule;
 import io.sparkattention.partitioning.WorkProfile;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -90,8 +91,7 @@ final class Planner {
   private PlanChoice place() {
     boolean asked = config.exchange() != ExchangeKind.AUTO;
     Candidate chosen = fastest();
-    Placement placement =
-        new Placement(workload, chosen.exchange(), chosen.assignment(), chosen.shards(), taskBytes);
+    Placement placement = place(chosen);
     if (!asked && placement.taskBytes() > taskBytes) {
       candidates.replaceAll(
           candidate ->
@@ -113,13 +113,29 @@ final class Planner {
     }
     double best =
         allowed.stream().mapToDouble(candidate -> candidate.cost().seconds()).min().orElseThrow();
-    return allowed.stream()
-        .filter(candidate -> candidate.cost().seconds() <= TIE * best)
-        .min(
-            Comparator.comparingInt(
-                    (Candidate candidate) -> EXCHANGES.indexOf(candidate.exchange()))
-                .thenComparingDouble(candidate -> candidate.cost().bytesMoved()))
-        .orElseThrow();
+    List<Candidate> tied =
+        allowed.stream().filter(candidate -> candidate.cost().seconds() <= TIE * best).toList();
+    ExchangeKind exchange =
+        EXCHANGES.stream()
+            .filter(kind -> tied.stream().anyMatch(candidate -> candidate.exchange() == kind))
+            .findFirst()
+            .orElseThrow();
+    List<Candidate> same =
+        tied.stream().filter(candidate -> candidate.exchange() == exchange).toList();
+    // The model does not know who lies beside whom; as fast as others, what moves least is better.
+    return exchange == ExchangeKind.RING && facts.executors() > 1
+        ? Collections.min(same, Comparator.comparingLong(this::bytesMoved))
+        : same.get(0);
+  }
+
+  private long bytesMoved(Candidate candidate) {
+    long cacheBytes = ExecutorMemory.of(facts).cacheBytes();
+    return new Movement(workload, place(candidate), facts.executors(), cacheBytes).bytes();
+  }
+
+  private Placement place(Candidate candidate) {
+    return new Placement(
+        workload, candidate.exchange(), candidate.assignment(), candidate.shards(), taskBytes);
   }
 
   private InvalidInputException tooLittleMemory() {

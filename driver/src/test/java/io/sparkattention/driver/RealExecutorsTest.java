@@ -146,10 +146,10 @@ class RealExecutorsTest {
     }
   }
 
-  /** Heads of four owners: what the lost one had shuffled is lost, too. */
+  /** Heads of eight owners: what the lost one had shuffled is lost, too. */
   @Test
   void aKilledExecutorOfHeadsChangesNothing() {
-    HeadLayout layout = new HeadLayout(4, 4, 32, 32);
+    HeadLayout layout = new HeadLayout(8, 8, 32, 32);
     RandomSequence sequence = RandomSequence.of(163, layout, 6_000, 6_000);
     Path from = folder.resolve("heads-in" + AttentionFiles.SAFETENSORS);
     Path out = folder.resolve("heads-killed" + AttentionFiles.SAFETENSORS);
@@ -158,6 +158,7 @@ class RealExecutorsTest {
     options.remove(Key.NUM_KV_HEADS);
     options.remove(Key.NUM_HEADS);
     options.put(Key.KERNEL, "scalar");
+    options.put(Key.SHARDS, "8");
     killed(from, out, options, new AttentionTasks("RingAttentionRdd"));
     files
         .readTensors(out, layout)
