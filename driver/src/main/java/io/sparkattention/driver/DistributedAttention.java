@@ -74,31 +74,92 @@ public final class DistributedAttention {
     LOG.info("Kernel {}: {}", choice.kernel().name(), choice.reason());
     LOG.info("Plan\n{}", plan);
 
-    List<JavaRDD<?>> kept = new ArrayList<>();
-    try (Exchange exchange = exchange(plan)) {
-      JavaRDD<PlacedKeyValues> keyValues = input.keyValues(plan);
-      JavaRDD<PlacedQueries> queries = input.queries(plan);
-      materialise(keyValues, kept, "read and pack keys and values", plan);
-      materialise(queries, kept, "read and pack queries", plan);
-
-      AttentionMeter meter = new AttentionMeter();
-      context.sc().register(meter, "attention");
-      JavaRDD<AttentionRows> rows = exchange.attend(plan, queries, keyValues, meter);
-      materialise(rows, kept, "attention", plan);
-      // Read now: rows that are lost later are computed, and metered, again while they are written.
-      AttentionMeter.Reading reading = meter.value();
-
+    try (Attended attended = attend(plan, input)) {
+      AttentionMeter.Reading reading = attended.reading;
       describe("measure the FMA peak", plan);
       double peak = measurePeak();
       describe("write", plan);
       Optional<JavaRDD<ScoreBlock>> scores =
-          plan.scoresOutput().map(stage -> ScoreBlock.of(plan, stage, queries, keyValues, rows));
-      output.write(plan, rows, scores);
+          plan.scoresOutput()
+              .map(
+                  stage ->
+                      ScoreBlock.of(
+                          plan, stage, attended.queries, attended.keyValues, attended.rows));
+      output.write(plan, attended.rows, scores);
       int cores = Math.min(plan.shards(), slots()) * taskCpus();
       return AttentionReport.of(plan, reading, cores, peak, kernels(plan));
     } finally {
-      kept.forEach(rdd -> rdd.unpersist(false));
       context.setJobDescription(null);
+    }
+  }
+
+  /**
+   * Plans, reads and computes; the rows stay on the cluster until the result is closed.
+   *
+   * @throws InvalidInputException as {@link #run} does
+   */
+  public Attended attend(AttentionInput input, AttentionConfig config) {
+    try {
+      return attend(plan(input, config), input);
+    } finally {
+      context.setJobDescription(null);
+    }
+  }
+
+  private Attended attend(AttentionPlan plan, AttentionInput input) {
+    Attended attended = new Attended(plan);
+    try {
+      attended.compute(input);
+      return attended;
+    } catch (Throwable e) {
+      attended.close();
+      throw e;
+    }
+  }
+
+  /** Attention that was computed and lies on the cluster. Closed, it releases what it holds. */
+  public final class Attended implements AutoCloseable {
+    private final AttentionPlan plan;
+    private final Exchange exchange;
+    private final List<JavaRDD<?>> kept = new ArrayList<>();
+    private JavaRDD<PlacedKeyValues> keyValues;
+    private JavaRDD<PlacedQueries> queries;
+    private JavaRDD<AttentionRows> rows;
+    private AttentionMeter.Reading reading;
+
+    private Attended(AttentionPlan plan) {
+      this.plan = plan;
+      this.exchange = exchange(plan);
+    }
+
+    private void compute(AttentionInput input) {
+      keyValues = input.keyValues(plan);
+      queries = input.queries(plan);
+      materialise(keyValues, kept, "read and pack keys and values", plan);
+      materialise(queries, kept, "read and pack queries", plan);
+      AttentionMeter meter = new AttentionMeter();
+      context.sc().register(meter, "attention");
+      rows = exchange.attend(plan, queries, keyValues, meter);
+      materialise(rows, kept, "attention", plan);
+      // Read now: rows that are lost later are computed, and metered, again while they are written.
+      reading = meter.value();
+    }
+
+    /** The finished rows of each query block, once, in no particular order. */
+    public JavaRDD<AttentionRows> rows() {
+      return rows;
+    }
+
+    /** The packed keys and values, which closing no longer releases: the caller does. */
+    public JavaRDD<PlacedKeyValues> keepKeyValues() {
+      kept.removeIf(rdd -> rdd.id() == keyValues.id());
+      return keyValues;
+    }
+
+    @Override
+    public void close() {
+      exchange.close();
+      kept.forEach(rdd -> rdd.unpersist(false));
     }
   }
 

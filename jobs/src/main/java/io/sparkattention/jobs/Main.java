@@ -29,16 +29,7 @@ import picocli.CommandLine.ScopeType;
 public final class Main {
   /** Commands of the contract that are still to be built. */
   private static final List<String> NOT_SUPPORTED_YET =
-      List.of(
-          "plan",
-          "calibrate",
-          "scale",
-          "encode",
-          "generate",
-          "translate",
-          "links",
-          "rank",
-          "import-model");
+      List.of("plan", "calibrate", "scale", "encode", "translate", "links", "rank", "import-model");
 
   @Option(
       names = "--verbose",
@@ -78,7 +69,8 @@ public final class Main {
 
   /** The commands that can run; each is a {@code Callable<Integer>} annotated with its name. */
   private static List<Object> commands() {
-    return List.of(new AttendCommand(), new ProjectCommand(), new DemoCommand());
+    return List.of(
+        new AttendCommand(), new ProjectCommand(), new GenerateCommand(), new DemoCommand());
   }
 
   /** Runs the command that the arguments name and returns the exit status; never throws. */
