@@ -29,7 +29,7 @@ import picocli.CommandLine.ScopeType;
 public final class Main {
   /** Commands of the contract that are still to be built. */
   private static final List<String> NOT_SUPPORTED_YET =
-      List.of("plan", "calibrate", "scale", "encode", "translate", "links", "rank", "import-model");
+      List.of("plan", "calibrate", "scale", "encode", "links", "rank", "import-model");
 
   @Option(
       names = "--verbose",
@@ -70,7 +70,11 @@ public final class Main {
   /** The commands that can run; each is a {@code Callable<Integer>} annotated with its name. */
   private static List<Object> commands() {
     return List.of(
-        new AttendCommand(), new ProjectCommand(), new GenerateCommand(), new DemoCommand());
+        new AttendCommand(),
+        new ProjectCommand(),
+        new GenerateCommand(),
+        new TranslateCommand(),
+        new DemoCommand());
   }
 
   /** Runs the command that the arguments name and returns the exit status; never throws. */
