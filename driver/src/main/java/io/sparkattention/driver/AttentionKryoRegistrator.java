@@ -4,7 +4,9 @@ import com.esotericsoftware.kryo.Kryo;
 import com.esotericsoftware.kryo.serializers.JavaSerializer;
 import io.sparkattention.driver.exchange.VersionedSerializer;
 import io.sparkattention.driver.io.BlockPiece;
+import io.sparkattention.driver.model.CausalDecoder;
 import io.sparkattention.driver.model.TextProjection;
+import io.sparkattention.driver.model.Translations;
 import java.util.HashMap;
 import org.apache.spark.serializer.KryoRegistrator;
 import org.apache.spark.sql.types.StructType;
@@ -19,6 +21,8 @@ public final class AttentionKryoRegistrator implements KryoRegistrator {
     VersionedSerializer.registerAll(kryo);
     BlockPiece.register(kryo);
     TextProjection.register(kryo);
+    CausalDecoder.register(kryo);
+    Translations.register(kryo);
     // The index of sequence ids.
     kryo.register(HashMap.class);
     // What Spark's Parquet reader sends back from its tasks: a schema, whose types are singletons

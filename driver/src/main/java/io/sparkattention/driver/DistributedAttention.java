@@ -91,56 +91,116 @@ public final class DistributedAttention {
     LOG.info("Kernel {}: {}", choice.kernel().name(), choice.reason());
     LOG.info("Plan\n{}", plan);
 
-    List<JavaRDD<?>> kept = new ArrayList<>();
-    boolean streamed = StreamedReduce.suits(plan, input);
-    try (Exchange exchange = exchange(plan);
-        StreamedReduce stream = new StreamedReduce()) {
+    try (Attended attended = attend(plan, input)) {
+      describe("measure the FMA peak", plan);
+      double peak = measurePeak();
+      describe("write", plan);
+      output.write(plan, attended.rows, attended.scores());
+      int cores = Math.min(plan.placement().tasks(), cluster.slots()) * cluster.taskCpus();
+      return AttentionReport.of(plan, attended.reading, cores, peak, kernels(plan));
+    } finally {
+      context.setJobDescription(null);
+    }
+  }
+
+  /**
+   * Plans, reads and computes; the rows stay on the cluster until the result is closed.
+   *
+   * @throws InvalidInputException as {@link #run} does
+   */
+  public Attended attend(AttentionInput input, AttentionConfig config) {
+    try {
+      return attend(plan(input, config), input);
+    } finally {
+      context.setJobDescription(null);
+    }
+  }
+
+  private Attended attend(AttentionPlan plan, AttentionInput input) {
+    Attended attended = new Attended(plan);
+    try {
+      attended.compute(input);
+      return attended;
+    } catch (Throwable e) {
+      attended.close();
+      throw e;
+    }
+  }
+
+  /** Attention that was computed and lies on the cluster. Closed, it releases what it holds. */
+  public final class Attended implements AutoCloseable {
+    private final AttentionPlan plan;
+    private final Exchange exchange;
+    private final StreamedReduce stream = new StreamedReduce();
+    private final List<JavaRDD<?>> kept = new ArrayList<>();
+    private JavaRDD<PlacedKeyValues> keyValues;
+    private JavaRDD<PlacedQueries> queries;
+    private JavaRDD<AttentionRows> rows;
+    private AttentionMeter.Reading reading;
+
+    private Attended(AttentionPlan plan) {
+      this.plan = plan;
+      this.exchange = exchange(plan);
+    }
+
+    private void compute(AttentionInput input) {
+      boolean streamed = StreamedReduce.suits(plan, input);
       ExecutorNames executors = new ExecutorNames(plan);
-      JavaRDD<PlacedKeyValues> keyValues = executors.placeRuns(input.keyValues(plan));
       StorageLevel others = level(plan.allInMemory());
+      keyValues = executors.placeRuns(input.keyValues(plan));
       if (streamed) {
         LOG.info("Keys and values are folded as they are read, and not kept");
       } else {
         kept.add(keyValues.persist(level(plan.keyValuesInMemory())));
-        compute(exchange.owners(plan, keyValues), "read and pack keys and values", plan);
+        materialise(exchange.owners(plan, keyValues), "read and pack keys and values", plan);
       }
-      JavaRDD<PlacedQueries> queries = executors.placeRanks(input.queries(plan), keyValues);
+      queries = executors.placeRanks(input.queries(plan), keyValues);
       kept.add(queries.persist(others));
-      compute(queries, "read and pack queries", plan);
+      materialise(queries, "read and pack queries", plan);
 
       AttentionMeter meter = new AttentionMeter();
       context.sc().register(meter, "attention");
-      JavaRDD<AttentionRows> rows =
+      rows =
           streamed
               ? stream.attend(plan, queries, input, meter)
               : exchange.attend(plan, queries, keyValues, meter);
       kept.add(rows.persist(others));
       try {
-        compute(rows, "attention", plan);
+        materialise(rows, "attention", plan);
       } catch (Throwable e) {
         exchange.explain(e);
         throw e;
       }
       // Read now: rows that are lost later are computed, and metered, again while they are written.
-      AttentionMeter.Reading reading =
+      reading =
           meter.value().plusBytes(streamed ? stream.broadcastBytes() : exchange.broadcastBytes());
+    }
 
-      describe("measure the FMA peak", plan);
-      double peak = measurePeak();
-      describe("write", plan);
-      Optional<JavaRDD<ScoreBlock>> scores =
-          plan.scoresOutput().map(stage -> ScoreBlock.of(plan, stage, queries, keyValues, rows));
-      output.write(plan, rows, scores);
-      int cores = Math.min(plan.placement().tasks(), cluster.slots()) * cluster.taskCpus();
-      return AttentionReport.of(plan, reading, cores, peak, kernels(plan));
-    } finally {
+    /** The finished rows of each query block, once, in no particular order. */
+    public JavaRDD<AttentionRows> rows() {
+      return rows;
+    }
+
+    /** The packed keys and values, which closing no longer releases: the caller does. */
+    public JavaRDD<PlacedKeyValues> keepKeyValues() {
+      kept.removeIf(rdd -> rdd.id() == keyValues.id());
+      return keyValues;
+    }
+
+    private Optional<JavaRDD<ScoreBlock>> scores() {
+      return plan.scoresOutput().map(stage -> ScoreBlock.of(plan, stage, queries, keyValues, rows));
+    }
+
+    @Override
+    public void close() {
+      exchange.close();
+      stream.close();
       kept.forEach(rdd -> rdd.unpersist(false));
-      context.setJobDescription(null);
     }
   }
 
   /** Computes an RDD now; a lost partition is computed again from its lineage. */
-  private <T> void compute(JavaRDD<T> rdd, String step, AttentionPlan plan) {
+  private <T> void materialise(JavaRDD<T> rdd, String step, AttentionPlan plan) {
     describe(step, plan);
     rdd.foreachPartition(partition -> partition.forEachRemaining(element -> {}));
   }

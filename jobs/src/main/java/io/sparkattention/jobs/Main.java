@@ -29,7 +29,7 @@ import picocli.CommandLine.ScopeType;
 public final class Main {
   /** Commands of the contract that are still to be built. */
   private static final List<String> NOT_SUPPORTED_YET =
-      List.of("encode", "generate", "translate", "links", "rank", "import-model");
+      List.of("encode", "links", "rank", "import-model");
 
   @Option(
       names = "--verbose",
@@ -74,9 +74,11 @@ public final class Main {
         new PlanCommand(),
         new CalibrateCommand(),
         new SimulateCommand(),
+        new ScaleCommand(),
         new ProjectCommand(),
-        new DemoCommand(),
-        new ScaleCommand());
+        new GenerateCommand(),
+        new TranslateCommand(),
+        new DemoCommand());
   }
 
   /** Runs the command that the arguments name and returns the exit status; never throws. */

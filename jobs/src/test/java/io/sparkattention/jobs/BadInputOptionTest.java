@@ -233,7 +233,7 @@ class BadInputOptionTest extends CommandTest {
 
   @Test
   void aCommandThatIsNotBuiltYet() {
-    assertRefused("Cannot run 'translate': not supported yet", "translate", "--text", "x");
+    assertRefused("Cannot run 'encode': not supported yet", "encode", "--text", "x");
   }
 
   @Test

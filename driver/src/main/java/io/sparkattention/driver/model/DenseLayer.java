@@ -35,6 +35,15 @@ public final class DenseLayer implements Serializable {
 
   /** Reads {@code name.weight} [out, in] and {@code name.bias} [out]. */
   static DenseLayer of(ModelWeights weights, String name) {
+    return of(weights, name, weights.data(name + ".bias"));
+  }
+
+  /** Reads {@code name.weight} [out, in]; the bias is 0. */
+  static DenseLayer withoutBias(ModelWeights weights, String name) {
+    return of(weights, name, new float[weights.axis(name + ".weight", 0)]);
+  }
+
+  private static DenseLayer of(ModelWeights weights, String name, float[] bias) {
     float[] outIn = weights.data(name + ".weight");
     int out = weights.axis(name + ".weight", 0);
     int in = weights.axis(name + ".weight", 1);
@@ -44,7 +53,7 @@ public final class DenseLayer implements Serializable {
         inOut[i][o] = outIn[o * in + i];
       }
     }
-    return new DenseLayer(inOut, weights.data(name + ".bias"));
+    return new DenseLayer(inOut, bias);
   }
 
   /** Width of an input row. */

@@ -9,20 +9,34 @@ import java.io.Serializable;
 final class LayerNorm implements Serializable {
   private static final long serialVersionUID = 1L;
 
-  /** Added to the variance; BERT's value. */
-  private static final double EPSILON = 1e-12;
+  /** BERT's value. */
+  private static final double BERT_EPSILON = 1e-12;
 
   private final float[] weight;
   private final float[] bias;
+  private final double epsilon;
 
-  private LayerNorm(float[] weight, float[] bias) {
-    this.weight = weight;
-    this.bias = bias;
+  /**
+   * Reads {@code name.weight} and {@code name.bias}, each [hidden].
+   *
+   * @param epsilon added to the variance
+   */
+  LayerNorm(ModelWeights weights, String name, double epsilon) {
+    this.weight = weights.data(name + ".weight");
+    this.bias = weights.data(name + ".bias");
+    this.epsilon = epsilon;
   }
 
-  /** Reads {@code name.weight} and {@code name.bias}, each [hidden]. */
+  /** A norm of BERT's. */
   static LayerNorm of(ModelWeights weights, String name) {
-    return new LayerNorm(weights.data(name + ".weight"), weights.data(name + ".bias"));
+    return new LayerNorm(weights, name, BERT_EPSILON);
+  }
+
+  /** The normalized rows; {@code rows} [count, hidden] stay as they are. */
+  float[] normalized(float[] rows, int count) {
+    float[] result = rows.clone();
+    apply(result, count);
+    return result;
   }
 
   /** Normalizes {@code rows} [count, hidden] in place. */
@@ -45,7 +59,7 @@ final class LayerNorm implements Serializable {
       double deviation = rows[offset + i] - mean;
       squares = Math.fma(deviation, deviation, squares);
     }
-    double inverse = 1 / Math.sqrt(squares / hidden + EPSILON);
+    double inverse = 1 / Math.sqrt(squares / hidden + epsilon);
     for (int i = 0; i < hidden; i++) {
       float normal = (float) ((rows[offset + i] - mean) * inverse);
       rows[offset + i] = Math.fma(normal, weight[i], bias[i]);

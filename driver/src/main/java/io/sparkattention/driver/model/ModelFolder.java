@@ -48,6 +48,17 @@ public final class ModelFolder {
                         + ": no tokenizer.json found; put the model's tokenizer.json there"));
   }
 
+  /** A file that the folder must have. */
+  Path file(String name) {
+    Path file = root.resolve(name);
+    if (!Files.isRegularFile(file)) {
+      throw new InvalidInputException(
+          "Cannot read model folder %s: no %s found; put the model's %s there"
+              .formatted(root, name, name));
+    }
+    return file;
+  }
+
   /** The ONNX file, if the folder has one. */
   Optional<Path> onnx() {
     return single(".onnx");

@@ -1,11 +1,18 @@
 package io.sparkattention.driver.model;
 
 import io.sparkattention.driver.InvalidInputException;
+import io.sparkattention.driver.io.SafetensorsFile;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FSDataInputStream;
+import org.apache.hadoop.fs.Path;
 
 /**
  * The trained numbers of one model, by Hugging Face tensor name, whatever file form they came in.
@@ -45,7 +52,28 @@ public final class ModelWeights {
             + ": found neither an .onnx file nor model.safetensors; put the model's weights there");
   }
 
-  /** Attention heads per layer. */
+  /**
+   * Reads {@code model.safetensors}, every tensor as float32; {@code config.json} knows the heads.
+   */
+  static ModelWeights readSafetensors(ModelFolder folder) {
+    Path file = new Path(folder.file("model.safetensors").toUri());
+    Configuration hadoop = new Configuration(false);
+    SafetensorsFile tensors = SafetensorsFile.open(file, hadoop);
+    Map<String, Tensor> read = new HashMap<>();
+    try (FSDataInputStream in = tensors.openStream(hadoop)) {
+      for (SafetensorsFile.Tensor tensor : tensors.tensors().values()) {
+        float[] data = new float[Math.toIntExact(tensor.elements())];
+        tensors.read(in, tensor, 0, data, 0, data.length);
+        int[] shape = tensor.shape().stream().mapToInt(Math::toIntExact).toArray();
+        read.put(tensor.name(), new Tensor(data, shape));
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException("Cannot read '" + file + "': " + e.getMessage(), e);
+    }
+    return new ModelWeights(file.toString(), read, 0);
+  }
+
+  /** Attention heads per layer; 0 where the weights' file does not tell. */
   public int numHeads() {
     return numHeads;
   }
@@ -71,6 +99,26 @@ public final class ModelWeights {
    * @param expected tensor name to shape; an axis of −1 may have any length
    */
   void require(Map<String, int[]> expected) {
+    refuse(complaints(expected), "a BERT encoder");
+  }
+
+  /**
+   * Refuses these weights unless they have every expected tensor and no other, all complaints in
+   * one message.
+   *
+   * @param expected tensor name to shape
+   * @param family what was expected, for the message
+   */
+  void requireExactly(Map<String, int[]> expected, String family) {
+    List<String> complaints = complaints(expected);
+    tensors.keySet().stream()
+        .filter(name -> !expected.containsKey(name))
+        .sorted()
+        .forEach(name -> complaints.add(name + " is not used"));
+    refuse(complaints, family);
+  }
+
+  private List<String> complaints(Map<String, int[]> expected) {
     List<String> complaints = new ArrayList<>();
     expected.forEach(
         (name, shape) -> {
@@ -82,13 +130,19 @@ public final class ModelWeights {
                 name + " is " + describe(tensor.shape()) + " (expected " + describe(shape) + ")");
           }
         });
+    return complaints;
+  }
+
+  private void refuse(List<String> complaints, String family) {
     if (!complaints.isEmpty()) {
       throw new InvalidInputException(
           "Cannot use the weights in "
               + source
               + ": "
               + String.join(", ", complaints)
-              + "; expected a BERT encoder under Hugging Face's tensor names");
+              + "; expected "
+              + family
+              + " under Hugging Face's tensor names");
     }
   }
 

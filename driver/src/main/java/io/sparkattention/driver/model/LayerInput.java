@@ -1,0 +1,128 @@
+package io.sparkattention.driver.model;
+
+import io.sparkattention.driver.AttentionInput;
+import io.sparkattention.driver.AttentionPlan;
+import io.sparkattention.driver.SequenceShape;
+import io.sparkattention.driver.exchange.PlacedKeyValues;
+import io.sparkattention.driver.exchange.PlacedQueries;
+import io.sparkattention.kernels.ElementType;
+import io.sparkattention.kernels.HeadLayout;
+import io.sparkattention.partitioning.AttentionMask;
+import io.sparkattention.partitioning.Block;
+import io.sparkattention.partitioning.BlockGrid;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import org.apache.spark.HashPartitioner;
+import org.apache.spark.api.java.JavaPairRDD;
+import org.apache.spark.api.java.JavaRDD;
+import org.apache.spark.broadcast.Broadcast;
+import scala.Tuple2;
+
+/**
+ * The queries, keys and values that one layer of a decoder makes of hidden states, and those that
+ * it has made of the states before them.
+ */
+final class LayerInput implements AttentionInput {
+  private final Broadcast<LlamaModel> model;
+  private final int layer;
+  private final JavaPairRDD<Block, float[]> states;
+  private final JavaRDD<PlacedKeyValues> cached;
+  private final HeadLayout heads;
+  private final SequenceShape shape;
+
+  /**
+   * @param states the layer's input, [tokens, hidden] of whole blocks
+   * @param cached packed keys and values of all blocks before; null where there are none
+   * @param first position of the first state
+   * @param end position after the last one
+   */
+  LayerInput(
+      Broadcast<LlamaModel> model,
+      int layer,
+      JavaPairRDD<Block, float[]> states,
+      JavaRDD<PlacedKeyValues> cached,
+      long first,
+      long end) {
+    this.model = model;
+    this.layer = layer;
+    this.states = states;
+    this.cached = cached;
+    this.heads = model.value().config().heads();
+    this.shape = new SequenceShape("prompt", first, end - first, end);
+  }
+
+  @Override
+  public HeadLayout layout() {
+    return heads;
+  }
+
+  @Override
+  public ElementType keyValueType() {
+    return ElementType.F32;
+  }
+
+  @Override
+  public List<SequenceShape> sequences() {
+    return List.of(shape);
+  }
+
+  @Override
+  public JavaRDD<PlacedQueries> queries(AttentionPlan plan) {
+    // A plan may cut a block of queries, for even work.
+    HashMap<Long, List<Tuple2<Integer, Block>>> parts = new HashMap<>();
+    int[] partitions = plan.queryPartitions();
+    for (int i = 0; i < partitions.length; i++) {
+      Block part = plan.queryBlocks().get(i);
+      parts
+          .computeIfAbsent(plan.grid().index(part.start()), index -> new ArrayList<>())
+          .add(new Tuple2<>(partitions[i], part));
+    }
+    BlockGrid grid = plan.grid();
+    Broadcast<LlamaModel> weights = model;
+    int index = layer;
+    LocalAttention packing = new LocalAttention(heads, AttentionMask.causal());
+    return states
+        .flatMapToPair(
+            state -> {
+              Block block = state._1();
+              float[] queries =
+                  weights.value().layer(index).queries(state._2(), block.tokens(), block.start());
+              return parts.get(grid.index(block.start())).stream()
+                  .map(part -> new Tuple2<>(part._1(), packing.queries(queries, block, part._2())))
+                  .iterator();
+            })
+        .partitionBy(new HashPartitioner(plan.queryPartitionCount()))
+        .values();
+  }
+
+  @Override
+  public JavaRDD<PlacedKeyValues> keyValues(AttentionPlan plan) {
+    HashMap<Block, Integer> runs = new HashMap<>();
+    for (int run = 0; run < plan.keyRuns().size(); run++) {
+      for (Block block : plan.keyRuns().get(run)) {
+        runs.put(block, run);
+      }
+    }
+    Broadcast<LlamaModel> weights = model;
+    int index = layer;
+    LocalAttention packing = new LocalAttention(heads, AttentionMask.causal());
+    JavaPairRDD<Integer, PlacedKeyValues> all =
+        states.mapToPair(
+            state ->
+                new Tuple2<>(
+                    runs.get(state._1()),
+                    keyValues(weights.value().layer(index), packing, state._1(), state._2())));
+    if (cached != null) {
+      all = all.union(cached.mapToPair(keys -> new Tuple2<>(runs.get(keys.block()), keys)));
+    }
+    return all.partitionBy(new HashPartitioner(plan.keyRuns().size())).values();
+  }
+
+  private static PlacedKeyValues keyValues(
+      LlamaLayer layer, LocalAttention packing, Block block, float[] states) {
+    float[] keys = layer.keys(states, block.tokens(), block.start());
+    float[] values = layer.values(states, block.tokens());
+    return new PlacedKeyValues(block, packing.keyValues(keys, values, block.tokens()));
+  }
+}
