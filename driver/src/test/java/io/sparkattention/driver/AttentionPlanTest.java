@@ -245,22 +245,19 @@ class AttentionPlanTest {
   }
 
   /** The first blocks have less work, by half a block of the 16 of a rank, or of the one. */
-  /** Contiguous shards move least; balanced ones are faster only where the work is uneven. */
-  @Test
-  void neighboursStayTogetherWhereThatIsNearlyEven() {
+  /** Contiguous shards move least; others are faster where their work is uneven. */
+  @ParameterizedTest
+  @CsvSource({"sliding-window:2047, true", "causal, false"})
+  void neighboursStayTogetherWhereThatIsEven(String mask, boolean together) {
     ClusterFacts apart = FACTS.with(Fact.EXECUTORS, SLOTS).with(Fact.CORES, 1);
-    Map<Key, String> options =
-        Map.of(Key.MASK, "sliding-window:2047", Key.EXCHANGE, "ring", Key.SHARDS, "4");
+    Map<Key, String> options = Map.of(Key.MASK, mask, Key.EXCHANGE, "ring", Key.SHARDS, "4");
     AttentionConfig config = AttentionConfig.resolve(options, new SparkConf(false));
-    for (int blocks : new int[] {400, 4}) {
-      long tokens = 2048L * blocks;
-      Workload workload =
-          new Workload(
-              LAYOUT, ElementType.F32, List.of(sequence(tokens, tokens)), Optional.empty(), config);
-      assertThat(new AttentionPlan(workload, config, apart).assignment())
-          .as("%d blocks", blocks)
-          .isEqualTo(blocks == 4 ? BlockAssignment.BALANCED : BlockAssignment.CONTIGUOUS);
-    }
+    long tokens = 400 * 2048;
+    Workload workload =
+        new Workload(
+            LAYOUT, ElementType.F32, List.of(sequence(tokens, tokens)), Optional.empty(), config);
+    AttentionPlan plan = new AttentionPlan(workload, config, apart);
+    assertThat(plan.assignment() == BlockAssignment.CONTIGUOUS).isEqualTo(together);
   }
 
   @Test
