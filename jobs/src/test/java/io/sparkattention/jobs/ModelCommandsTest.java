@@ -72,7 +72,7 @@ class ModelCommandsTest extends CommandTest {
   @Test
   void aSeedRepeatsWhatIsDrawn() {
     String first = drawn(7);
-    assertThat(first).startsWith("Lily ").isEqualTo(drawn(7)).isNotEqualTo(drawn(8));
+    assertThat(first).startsWith("Lily").isEqualTo(drawn(7)).isNotEqualTo(drawn(8));
   }
 
   private String drawn(long seed) {
