@@ -18,9 +18,6 @@ import java.util.List;
  */
 @SuppressWarnings("ArrayRecordComponent")
 public record QueryBatches(List<Integer> starts, int[] parts, int partCount) {
-  /** Of an attention state: an int and two doubles. */
-  public static final int ELEMENT_BYTES = Integer.BYTES + 2 * Double.BYTES;
-
   /** The turns of a placement. */
   public static QueryBatches of(Workload workload, Placement placement) {
     int[] turns = placement.turnsOfBlocks();
