@@ -265,7 +265,7 @@ public final class AttentionPlan {
   /** Bytes that executors are to receive from other processes; {@link Movement} counts them. */
   public long bytesPlanned() {
     return switch (exchange()) {
-      case HEADS, BARRIER -> (long) predicted().bytesMoved();
+      case HEADS -> (long) predicted().bytesMoved();
       default -> new Movement(workload, placement, facts.executors(), cacheBytes()).bytes();
     };
   }

@@ -66,6 +66,10 @@ public final class Movement {
         this.bytes = one ? 0 : ring();
         this.throughDriver = 0;
       }
+      case BARRIER -> {
+        this.bytes = one ? 0 : barrier();
+        this.throughDriver = 0;
+      }
       case BROADCAST -> {
         this.bytes = one ? 0 : broadcast();
         this.throughDriver = runBytes(visited(visitor -> true));
@@ -98,11 +102,7 @@ public final class Movement {
       long apart = 0;
       for (int v = 0; v < placement.queryPartitionCount(); v++) {
         if (executorOf(v % placement.shards()) == executor) {
-          int visitor = v;
-          BitSet remote = visited(other -> other == visitor);
-          remote.stream()
-              .filter(run -> executorOf(placement.runShards()[run]) == executor)
-              .forEach(remote::clear);
+          BitSet remote = remote(v);
           all.or(remote);
           apart += runBytes(remote);
         }
@@ -111,6 +111,21 @@ public final class Movement {
       total += together <= cacheBytes ? together : apart;
     }
     return total;
+  }
+
+  /** Each rank pulls for itself. */
+  private long barrier() {
+    return IntStream.range(0, placement.shards()).mapToLong(rank -> runBytes(remote(rank))).sum();
+  }
+
+  /** The runs that a visitor of the schedule visits and its executor does not store. */
+  private BitSet remote(int visitor) {
+    int executor = executorOf(visitor % placement.shards());
+    BitSet remote = visited(other -> other == visitor);
+    remote.stream()
+        .filter(run -> executorOf(placement.runShards()[run]) == executor)
+        .forEach(remote::clear);
+    return remote;
   }
 
   /** Each executor receives what its ranks visit. */

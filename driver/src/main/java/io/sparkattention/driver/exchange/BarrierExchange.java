@@ -102,10 +102,13 @@ public final class BarrierExchange implements Exchange {
             new RunSecret());
     RDD<Tuple2<Integer, RankResult>> results =
         ranks.barrier().mapPartitions(attention, false, tag(Tuple2.class));
-    return JavaPairRDD.fromRDD(results, tag(Integer.class), tag(RankResult.class))
-        .partitionBy(new HashPartitioner(plan.shards()))
-        .values()
-        .mapPartitions(ofRank -> rows(ofRank, meter));
+    JavaRDD<AttentionRows> rows =
+        JavaPairRDD.fromRDD(results, tag(Integer.class), tag(RankResult.class))
+            .partitionBy(new HashPartitioner(plan.shards()))
+            .values()
+            .mapPartitions(ofRank -> rows(ofRank, meter));
+    // A rank's rows end where it ran: the shuffle is there for the retry, not to move them.
+    return new ExecutorNames(plan).placeInOrder(rows);
   }
 
   @SuppressWarnings("unchecked") // Scala knows classes without their type arguments
