@@ -2,6 +2,7 @@ package io.sparkattention.driver;
 
 import io.sparkattention.partitioning.ClusterFacts;
 import io.sparkattention.partitioning.ClusterFacts.Fact;
+import java.util.List;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.storage.BlockManagerId;
 import scala.Tuple2;
@@ -30,8 +31,15 @@ final class RunningCluster {
     return context.getConf().getInt("spark.task.cpus", 1);
   }
 
-  /** Facts with the number, cores and memory of the executors that are there. */
+  /**
+   * Facts with the number, cores and memory of the executors that are there, or as soon as Spark
+   * would start a job: a young application's are still on their way.
+   */
   ClusterFacts facts(ClusterFacts others) {
+    if (!context.isLocal()) {
+      // Spark waits for spark.scheduler.minRegisteredResourcesRatio before its first task.
+      context.parallelize(List.of(1), 1).count();
+    }
     int executors = 0;
     double storage = Double.MAX_VALUE;
     for (Tuple2<BlockManagerId, Tuple2<Object, Object>> manager : managers()) {
