@@ -11,6 +11,7 @@ import io.sparkattention.kernels.ElementType;
 import io.sparkattention.partitioning.AttentionMask;
 import io.sparkattention.partitioning.Block;
 import io.sparkattention.partitioning.BlockGrid;
+import io.sparkattention.partitioning.CausalAlignment;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -70,6 +71,13 @@ public final class CausalDecoder implements AutoCloseable {
                   config.mask().summary(),
                   scores.isEmpty() ? "" : ", " + scores,
                   config.scale().isPresent() ? ", a scale" : ""));
+    }
+    if (config.causalAlignment() != CausalAlignment.TOP_LEFT || config.scoresOutput().isPresent()) {
+      throw new InvalidInputException(
+          "Cannot run a decoder with causalAlignment %s%s: expected top-left and no scoresOutput; remove those settings"
+              .formatted(
+                  config.causalAlignment(),
+                  config.scoresOutput().isPresent() ? " and a scoresOutput" : ""));
     }
     if (config.keyValueType().isPresent() && config.keyValueType().get() != ElementType.F32) {
       throw new InvalidInputException(

@@ -117,4 +117,14 @@ class CausalDecoderTest {
         .isInstanceOf(InvalidInputException.class)
         .hasMessageStartingWith("Cannot run a decoder with mask 'causal', softcap 30");
   }
+
+  /** It would move the queries of every call by those before it. */
+  @Test
+  void refusesAnotherAlignment() {
+    Map<Key, String> options = Map.of(Key.MASK, "causal", Key.CAUSAL_ALIGNMENT, "bottom-right");
+    AttentionConfig config = AttentionConfig.resolve(options, spark.sparkContext().conf());
+    assertThatThrownBy(() -> new CausalDecoder(spark, model, config))
+        .isInstanceOf(InvalidInputException.class)
+        .hasMessageStartingWith("Cannot run a decoder with causalAlignment bottom-right: ");
+  }
 }
