@@ -44,6 +44,7 @@ public final class KernelBenchmark {
     tables.put("elements", this::elements);
     tables.put("scores", this::scores);
     tables.put("parts", this::parts);
+    tables.put("dense", this::dense);
     tables.put("scalar", this::scalar);
     tables.put("cliffs", this::cliffs);
     tables.put("accuracy", this::accuracy);
@@ -181,6 +182,10 @@ public final class KernelBenchmark {
         "Parts beside the inner loops, one head, blocks of %d\n\n%s"
             .formatted(
                 KernelContestant.BLOCK_TOKENS, PartsTable.measure(GATE_HEAD_DIMS, rounds(4096))));
+  }
+
+  private void dense() {
+    report.add("Dense layers\n\n" + DenseTable.measure(rounds(4096)));
   }
 
   /** What a JVM without the Vector API gets. */
