@@ -6,9 +6,12 @@ import ai.djl.huggingface.tokenizers.jni.CharSpan;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.sparkattention.driver.InvalidInputException;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Map;
 
 /**
  * A model's own tokenizer, read from {@code tokenizer.json} by Hugging Face's library. The whole
@@ -31,22 +34,38 @@ public final class TextTokenizer implements AutoCloseable {
 
   /** Opens the folder's tokenizer. Nothing is fetched from a network. */
   public static TextTokenizer open(ModelFolder folder) {
+    return open(bytes(folder), folder.tokenizer().toString());
+  }
+
+  /** The folder's {@code tokenizer.json}, to be opened on an executor. */
+  static byte[] bytes(ModelFolder folder) {
     Path file = folder.tokenizer();
+    try {
+      return Files.readAllBytes(file);
+    } catch (IOException e) {
+      throw new InvalidInputException(
+          "Cannot read tokenizer " + file + ": " + e.getMessage() + "; make it readable", e);
+    }
+  }
+
+  /**
+   * Opens a tokenizer.
+   *
+   * @param json what {@code tokenizer.json} holds
+   * @param source where it came from, for messages
+   */
+  static TextTokenizer open(byte[] json, String source) {
     // Its native code comes in its jar; without this it may look for another build on the network.
     System.setProperty("ai.djl.offline", "true");
     try {
-      JsonNode json = new ObjectMapper().readTree(file.toFile());
       HuggingFaceTokenizer tokenizer =
-          HuggingFaceTokenizer.builder()
-              .optTokenizerPath(file)
-              .optTruncation(false)
-              .optPadding(false)
-              .build();
-      return new TextTokenizer(tokenizer, wordsEndAtWhitespace(json));
+          HuggingFaceTokenizer.newInstance(
+              new ByteArrayInputStream(json), Map.of("truncation", "false", "padding", "false"));
+      return new TextTokenizer(tokenizer, wordsEndAtWhitespace(new ObjectMapper().readTree(json)));
     } catch (IOException | RuntimeException e) {
       throw new InvalidInputException(
           "Cannot read tokenizer "
-              + file
+              + source
               + ": "
               + e.getMessage()
               + "; expected a tokenizer.json of Hugging Face's tokenizers library",

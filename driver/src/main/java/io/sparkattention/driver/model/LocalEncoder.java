@@ -1,0 +1,50 @@
+package io.sparkattention.driver.model;
+
+import io.sparkattention.kernels.HeadLayout;
+import io.sparkattention.partitioning.AttentionMask;
+import io.sparkattention.partitioning.BlockGrid;
+import java.util.function.Consumer;
+
+/** Runs a BERT encoder over one sequence in one process, with the attention of the exchanges. */
+final class LocalEncoder {
+  private final BertModel model;
+  private final BlockGrid grid;
+  private final LocalAttention attention;
+
+  LocalEncoder(BertModel model, BlockGrid grid) {
+    this.model = model;
+    this.grid = grid;
+    int heads = model.config().numHeads();
+    int headDim = model.config().headDim();
+    this.attention =
+        new LocalAttention(new HeadLayout(heads, heads, headDim, headDim), AttentionMask.full());
+  }
+
+  /**
+   * Encodes one sequence.
+   *
+   * @param ids at most as many as the model has positions
+   * @param inputs receives the input of each layer, [tokens, hidden]
+   * @return the last layer's output, [tokens, hidden]
+   */
+  float[] encode(int[] ids, Consumer<float[]> inputs) {
+    model.checkIds(ids);
+    int hidden = model.config().hidden();
+    float[] states = new float[ids.length * hidden];
+    for (int position = 0; position < ids.length; position++) {
+      model.embed(ids[position], position, states, position * hidden);
+    }
+    for (int index = 0; index < model.config().layers(); index++) {
+      inputs.accept(states);
+      BertLayer layer = model.layer(index);
+      LocalKeyValues keyValues = new LocalKeyValues(attention, grid);
+      keyValues.append(
+          layer.key().apply(states, ids.length),
+          layer.value().apply(states, ids.length),
+          ids.length);
+      float[] query = layer.query().apply(states, ids.length);
+      states = layer.finish(states, keyValues.attend(query, ids.length, 0), ids.length);
+    }
+    return states;
+  }
+}
