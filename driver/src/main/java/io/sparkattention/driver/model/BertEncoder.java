@@ -19,6 +19,27 @@ public final class BertEncoder {
    * @param ids token ids, special tokens included; at least one, at most the model's positions
    */
   public EncoderOutput encode(int[] ids) {
+    float[][][] probabilities = new float[model.config().layers()][][];
+    float[] states = states(ids, (layer, heads) -> probabilities[layer] = heads);
+    return new EncoderOutput(ids.length, states, probabilities);
+  }
+
+  /**
+   * The last layer's output alone, [tokens, hidden]; weights are kept for one layer at a time.
+   *
+   * @param ids as {@link #encode} takes them
+   */
+  public float[] lastHiddenState(int[] ids) {
+    return states(ids, (layer, heads) -> {});
+  }
+
+  /** Takes the weights of a layer, per head [tokens, tokens]. */
+  @FunctionalInterface
+  private interface WeightsOf {
+    void layer(int layer, float[][] heads);
+  }
+
+  private float[] states(int[] ids, WeightsOf weights) {
     int tokens = ids.length;
     if (tokens == 0) {
       throw new InvalidInputException("Cannot encode: found no tokens, expected at least one");
@@ -30,14 +51,13 @@ public final class BertEncoder {
     for (int position = 0; position < tokens; position++) {
       model.embed(ids[position], position, states, position * hidden);
     }
-    float[][][] probabilities = new float[model.config().layers()][][];
-    for (int index = 0; index < probabilities.length; index++) {
+    for (int index = 0; index < model.config().layers(); index++) {
       BertLayer layer = model.layer(index);
       Attention attention = attend(layer, states, tokens);
-      probabilities[index] = attention.probabilities();
+      weights.layer(index, attention.probabilities());
       states = layer.finish(states, attention.context(), tokens);
     }
-    return new EncoderOutput(tokens, states, probabilities);
+    return states;
   }
 
   /**

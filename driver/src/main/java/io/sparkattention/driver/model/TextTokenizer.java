@@ -6,9 +6,11 @@ import ai.djl.huggingface.tokenizers.jni.CharSpan;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.sparkattention.driver.InvalidInputException;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Map;
 
 /**
  * A model's own tokenizer, read from {@code tokenizer.json} by Hugging Face's library. The whole
@@ -50,6 +52,26 @@ public final class TextTokenizer implements AutoCloseable {
               + ": "
               + e.getMessage()
               + "; expected a tokenizer.json of Hugging Face's tokenizers library",
+          e);
+    }
+  }
+
+  /**
+   * Opens a tokenizer that was read elsewhere, for tasks that do not see the model's folder.
+   *
+   * @param json the content of a {@code tokenizer.json}
+   */
+  public static TextTokenizer of(byte[] json) {
+    System.setProperty("ai.djl.offline", "true");
+    Map<String, String> whole = Map.of("truncation", "false", "padding", "false");
+    try {
+      return new TextTokenizer(
+          HuggingFaceTokenizer.newInstance(new ByteArrayInputStream(json), whole),
+          wordsEndAtWhitespace(new ObjectMapper().readTree(json)));
+    } catch (IOException | RuntimeException e) {
+      throw new InvalidInputException(
+          "Cannot read a tokenizer: %s; expected a tokenizer.json of Hugging Face's tokenizers library"
+              .formatted(e.getMessage()),
           e);
     }
   }
