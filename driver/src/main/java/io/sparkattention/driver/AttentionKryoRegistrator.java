@@ -4,6 +4,7 @@ import com.esotericsoftware.kryo.Kryo;
 import com.esotericsoftware.kryo.serializers.JavaSerializer;
 import io.sparkattention.driver.exchange.VersionedSerializer;
 import io.sparkattention.driver.io.BlockPiece;
+import io.sparkattention.driver.ml.RowEncoder;
 import io.sparkattention.driver.model.CausalDecoder;
 import io.sparkattention.driver.model.PassageRanking;
 import io.sparkattention.driver.model.TextProjection;
@@ -25,6 +26,7 @@ public final class AttentionKryoRegistrator implements KryoRegistrator {
     CausalDecoder.register(kryo);
     Translations.register(kryo);
     PassageRanking.register(kryo);
+    RowEncoder.register(kryo);
     // The index of sequence ids.
     kryo.register(HashMap.class);
     // What Spark's Parquet reader sends back from its tasks: a schema, whose types are singletons

@@ -138,6 +138,9 @@ public final class DistributedAttention {
     private JavaRDD<AttentionRows> rows;
     private AttentionMeter.Reading reading;
 
+    /** Whether closing closes the exchange. */
+    private boolean open = true;
+
     private Attended(AttentionPlan plan) {
       this.plan = plan;
       this.exchange = exchange(plan);
@@ -187,14 +190,29 @@ public final class DistributedAttention {
       return keyValues;
     }
 
+    /**
+     * The rows, which closing no longer releases: Spark's cleaner does, when nobody refers to them
+     * any more. Keys, values and queries are released here; where stored rows are lost, they are
+     * read and packed again.
+     */
+    public JavaRDD<AttentionRows> keepRows() {
+      kept.removeIf(rdd -> rdd.id() == rows.id());
+      // Lost rows need the exchange's broadcasts, which Spark cleans up too; not so the rendezvous
+      // of barrier, whose rows are computed again from their shuffle.
+      open = plan.exchange() == ExchangeKind.BARRIER;
+      return rows;
+    }
+
     private Optional<JavaRDD<ScoreBlock>> scores() {
       return plan.scoresOutput().map(stage -> ScoreBlock.of(plan, stage, queries, keyValues, rows));
     }
 
     @Override
     public void close() {
-      exchange.close();
-      stream.close();
+      if (open) {
+        exchange.close();
+        stream.close();
+      }
       kept.forEach(rdd -> rdd.unpersist(false));
     }
   }

@@ -16,7 +16,9 @@ public final class LocalSession {
         .config("spark.sql.shuffle.partitions", 2)
         .config("spark.serializer", "org.apache.spark.serializer.KryoSerializer")
         .config("spark.kryo.registrationRequired", true)
-        .config("spark.kryo.registrator", AttentionKryoRegistrator.class.getName())
+        .config(
+            "spark.kryo.registrator",
+            AttentionKryoRegistrator.class.getName() + "," + MllibRegistrator.class.getName())
         .getOrCreate();
   }
 

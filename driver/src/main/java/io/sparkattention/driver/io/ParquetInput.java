@@ -23,6 +23,8 @@ import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.api.java.function.Function0;
 import org.apache.spark.broadcast.Broadcast;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
@@ -81,6 +83,17 @@ public final class ParquetInput implements AttentionInput {
     SequenceTable keyTable = new SequenceTable(spark, path, List.of("key", "value"));
     SequenceTable queryTable = new SequenceTable(spark, queriesPath, List.of("query"));
     return new ParquetInput(spark, keyTable, queryTable, config);
+  }
+
+  /**
+   * The same of rows that come from anywhere. They are read several times, so that each reading has
+   * to find the same ones.
+   *
+   * @param name stands for a path in messages
+   */
+  public static ParquetInput of(Dataset<Row> rows, String name, AttentionConfig config) {
+    SequenceTable table = new SequenceTable(rows, name, List.of("query", "key", "value"));
+    return new ParquetInput(rows.sparkSession(), table, table, config);
   }
 
   private HeadLayout headLayout(AttentionConfig config) {

@@ -1,22 +1,15 @@
 package io.sparkattention.driver.io;
 
-import static org.apache.spark.sql.functions.col;
-
 import io.sparkattention.driver.AttentionOutput;
 import io.sparkattention.driver.AttentionPlan;
 import io.sparkattention.driver.InvalidInputException;
-import io.sparkattention.driver.SequenceShape;
 import io.sparkattention.driver.exchange.AttentionRows;
 import io.sparkattention.driver.exchange.ScoreBlock;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.util.Arrays;
-import java.util.Iterator;
 import java.util.Optional;
-import java.util.stream.IntStream;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.sql.Dataset;
-import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.DataType;
@@ -59,18 +52,8 @@ public final class ParquetOutput implements AttentionOutput {
   @Override
   public void write(
       AttentionPlan plan, JavaRDD<AttentionRows> rows, Optional<JavaRDD<ScoreBlock>> scores) {
-    String[] ids = plan.sequences().stream().map(SequenceShape::id).toArray(String[]::new);
-    int heads = plan.layout().numHeads();
-    int width = heads * plan.layout().valueDim();
-    JavaRDD<AttentionRow> table = rows.flatMap(block -> tableRows(block, ids, heads, width));
     Dataset<Row> written =
-        spark
-            .createDataset(table.rdd(), Encoders.bean(AttentionRow.class))
-            .select(
-                col("sequenceId").cast(sequenceIdType).as("sequence_id"),
-                col("position"),
-                col("output"),
-                col("logSumExp").as("log_sum_exp"));
+        AttentionRow.table(spark, rows, plan.sequences(), plan.layout(), sequenceIdType);
     try (StagedOutput staged = stage()) {
       written.write().parquet(staged.path());
       staged.commit();
@@ -85,19 +68,5 @@ public final class ParquetOutput implements AttentionOutput {
 
   private UncheckedIOException cannotWrite(IOException e) {
     return new UncheckedIOException("Cannot write '%s': %s".formatted(path, e.getMessage()), e);
-  }
-
-  private static Iterator<AttentionRow> tableRows(
-      AttentionRows rows, String[] ids, int heads, int width) {
-    String id = ids[rows.block().sequence()];
-    return IntStream.range(0, rows.block().tokens())
-        .mapToObj(
-            row ->
-                new AttentionRow(
-                    id,
-                    rows.block().start() + row,
-                    Arrays.copyOfRange(rows.output(), row * width, (row + 1) * width),
-                    Arrays.copyOfRange(rows.logSumExp(), row * heads, (row + 1) * heads)))
-        .iterator();
   }
 }

@@ -50,6 +50,19 @@ final class SequenceTable {
     checkColumns();
   }
 
+  /**
+   * The same of rows from anywhere.
+   *
+   * @param name stands for a path in messages
+   * @throws InvalidInputException if they lack these columns
+   */
+  SequenceTable(Dataset<Row> rows, String name, List<String> arrays) {
+    this.path = name;
+    this.arrays = arrays;
+    this.rows = rows;
+    checkColumns();
+  }
+
   String path() {
     return path;
   }

@@ -1,19 +1,23 @@
 package io.sparkattention.driver.model;
 
+import io.sparkattention.driver.InvalidInputException;
 import io.sparkattention.kernels.HeadLayout;
 import io.sparkattention.partitioning.AttentionMask;
 import io.sparkattention.partitioning.BlockGrid;
 import java.util.function.Consumer;
 
-/** Runs a BERT encoder over one sequence in one process, with the attention of the exchanges. */
-final class LocalEncoder {
+/**
+ * Runs a BERT encoder over one sequence in one process, with the kernel and states of the
+ * exchanges.
+ */
+public final class LocalEncoder {
   private final BertModel model;
   private final BlockGrid grid;
   private final LocalAttention attention;
 
-  LocalEncoder(BertModel model, BlockGrid grid) {
+  public LocalEncoder(BertModel model) {
     this.model = model;
-    this.grid = grid;
+    this.grid = new BlockGrid(model.config().positions());
     int heads = model.config().numHeads();
     int headDim = model.config().headDim();
     this.attention =
@@ -23,11 +27,25 @@ final class LocalEncoder {
   /**
    * Encodes one sequence.
    *
-   * @param ids at most as many as the model has positions
+   * @param ids special tokens included; at least one, at most as many as the model has positions
+   * @return the last layer's output, [tokens, hidden]
+   */
+  public float[] encode(int[] ids) {
+    return encode(ids, input -> {});
+  }
+
+  /**
+   * The same, and shows what each layer gets.
+   *
+   * @param ids as above
    * @param inputs receives the input of each layer, [tokens, hidden]
    * @return the last layer's output, [tokens, hidden]
    */
   float[] encode(int[] ids, Consumer<float[]> inputs) {
+    if (ids.length == 0) {
+      throw new InvalidInputException("Cannot encode: found no tokens, expected at least one");
+    }
+    Positions.ERROR.check(ids.length, model.config().positions());
     model.checkIds(ids);
     int hidden = model.config().hidden();
     float[] states = new float[ids.length * hidden];

@@ -9,10 +9,8 @@ import io.sparkattention.kernels.KeyValueBlock;
 import io.sparkattention.kernels.QueryBlock;
 import io.sparkattention.partitioning.AttentionMask;
 import io.sparkattention.partitioning.Block;
-import io.sparkattention.partitioning.BlockGrid;
 import java.io.Serializable;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Iterator;
 import java.util.List;
 import java.util.OptionalInt;
@@ -239,7 +237,7 @@ public final class PassageRanking implements Serializable {
           "Cannot rank %s: found %d tokens, expected at most the %d positions of the model; cut the text"
               .formatted(name, tokens.size(), model.config().positions()));
     }
-    LocalEncoder encoder = new LocalEncoder(model, new BlockGrid(model.config().positions()));
+    LocalEncoder encoder = new LocalEncoder(model);
     List<float[]> inputs = new ArrayList<>();
     float[] states = encoder.encode(tokens.ids(), inputs::add);
     float[] projected =
@@ -249,22 +247,8 @@ public final class PassageRanking implements Serializable {
     for (int i = 0; i < rows.length; i++) {
       System.arraycopy(projected, rows[i] * width, vectors, i * width, width);
     }
-    return new Encoded(rows.length, vectors, embedding(states, tokens.size()));
-  }
-
-  /** The mean of the states, of length 1. */
-  private float[] embedding(float[] states, int tokens) {
-    int hidden = model.config().hidden();
-    double[] sums = new double[hidden];
-    for (int i = 0; i < tokens * hidden; i++) {
-      sums[i % hidden] += states[i];
-    }
-    double length = Math.sqrt(Arrays.stream(sums).map(sum -> sum * sum).sum());
-    float[] embedding = new float[hidden];
-    for (int i = 0; i < hidden; i++) {
-      embedding[i] = (float) (sums[i] / length);
-    }
-    return embedding;
+    float[] mean = Pooling.MEAN.pool(states, tokens.size(), model.config().hidden());
+    return new Encoded(rows.length, vectors, Pooling.normalized(mean));
   }
 
   private static double[] cosines(Questions questions, float[] embedding) {

@@ -38,7 +38,7 @@ public final class TextTokenizer implements AutoCloseable {
   }
 
   /** The folder's {@code tokenizer.json}, to be opened on an executor. */
-  static byte[] bytes(ModelFolder folder) {
+  public static byte[] bytes(ModelFolder folder) {
     Path file = folder.tokenizer();
     try {
       return Files.readAllBytes(file);
@@ -54,7 +54,7 @@ public final class TextTokenizer implements AutoCloseable {
    * @param json what {@code tokenizer.json} holds
    * @param source where it came from, for messages
    */
-  static TextTokenizer open(byte[] json, String source) {
+  public static TextTokenizer open(byte[] json, String source) {
     // Its native code comes in its jar; without this it may look for another build on the network.
     System.setProperty("ai.djl.offline", "true");
     try {
