@@ -41,7 +41,7 @@ import org.junit.jupiter.api.Test;
  */
 class DocumentClassificationTest {
   private static final long SEED = 17;
-  private static final int VERSES = Integer.getInteger("attention.verses", 240);
+  private static final int VERSES = Integer.getInteger("attention.verses", 150);
 
   /** The first book of the New Testament as the file spells it. */
   private static final String MATTHEW = "Mat1:1 ";
@@ -132,13 +132,13 @@ class DocumentClassificationTest {
     System.out.printf(
         "Accuracy on %d verses after %d, seed %d: %s%n",
         VERSES / 3, VERSES - VERSES / 3, SEED, accuracies);
-    // Guessing has 0.5 ± 0.056 on 80 verses; this is three of those above it.
-    assertThat(accuracies.get("TransformerEncoder")).isGreaterThan(0.67);
+    // Guessing has 0.5 ± 0.07 on 50 verses; this is two of those above it.
+    assertThat(accuracies.get("TransformerEncoder")).isGreaterThan(0.64);
   }
 
   private static double accuracy(String features, PipelineStage... stages) {
     List<PipelineStage> all = new ArrayList<>(List.of(stages));
-    all.add(new LogisticRegression().setRegParam(0.01).setFeaturesCol(features));
+    all.add(new LogisticRegression().setRegParam(0.01).setMaxIter(20).setFeaturesCol(features));
     PipelineModel model = new Pipeline().setStages(all.toArray(PipelineStage[]::new)).fit(train);
     return new MulticlassClassificationEvaluator()
         .setMetricName("accuracy")
