@@ -138,7 +138,7 @@ class DocumentClassificationTest {
 
   private static double accuracy(String features, PipelineStage... stages) {
     List<PipelineStage> all = new ArrayList<>(List.of(stages));
-    all.add(new LogisticRegression().setRegParam(0.01).setMaxIter(20).setFeaturesCol(features));
+    all.add(new LogisticRegression().setRegParam(0.01).setMaxIter(10).setFeaturesCol(features));
     PipelineModel model = new Pipeline().setStages(all.toArray(PipelineStage[]::new)).fit(train);
     return new MulticlassClassificationEvaluator()
         .setMetricName("accuracy")
