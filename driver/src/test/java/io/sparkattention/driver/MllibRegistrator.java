@@ -15,6 +15,7 @@ public final class MllibRegistrator implements KryoRegistrator {
           "org.apache.spark.ml.stat.MultiClassSummarizer",
           "org.apache.spark.ml.stat.SummarizerBuffer",
           "org.apache.spark.mllib.feature.VocabWord",
+          "org.apache.spark.mllib.feature.Word2VecModel",
           "[Lorg.apache.spark.mllib.feature.VocabWord;",
           "[Lorg.apache.spark.ml.feature.InstanceBlock;",
           "org.apache.spark.ml.feature.InstanceBlock",

@@ -132,6 +132,15 @@ abstract class AttentionParams extends Transformer {
         ListFiles.from(spark.sparkContext().hadoopConfiguration()));
   }
 
+  /** An error's message with the names of Params where it has those of options. */
+  String inParams(String message) {
+    String named = message;
+    for (Map.Entry<Key, Param<?>> setting : settings.entrySet()) {
+      named = named.replace(setting.getKey().option(), setting.getValue().name());
+    }
+    return named;
+  }
+
   @Override
   public String uid() {
     return uid;

@@ -4,8 +4,10 @@ import java.util.function.Predicate;
 import org.apache.spark.ml.param.Params;
 import org.apache.spark.sql.Column;
 import org.apache.spark.sql.functions;
+import org.apache.spark.sql.types.ArrayType;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
+import org.apache.spark.sql.types.Metadata;
 import org.apache.spark.sql.types.StructField;
 import org.apache.spark.sql.types.StructType;
 
@@ -50,14 +52,12 @@ record ColumnCheck(Params stage, StructType schema) {
           "Cannot append column '%s', the %s of %s: found a column of that name, expected none; set %s to another or drop the column"
               .formatted(column, param, stage.uid(), param));
     }
-    return schema.add(
-        new StructField(column, type, true, org.apache.spark.sql.types.Metadata.empty()));
+    return schema.add(new StructField(column, type, true, Metadata.empty()));
   }
 
   /** Whether arrays of a type hold elements of another. */
   static boolean isArrayOf(DataType type, DataType element) {
-    return type instanceof org.apache.spark.sql.types.ArrayType array
-        && array.elementType().equals(element);
+    return type instanceof ArrayType array && array.elementType().equals(element);
   }
 
   static DataType floats() {

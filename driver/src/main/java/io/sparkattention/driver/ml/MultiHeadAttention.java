@@ -10,6 +10,9 @@ import io.sparkattention.driver.io.AttentionRow;
 import io.sparkattention.driver.io.ParquetInput;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.ml.functions;
 import org.apache.spark.ml.linalg.SQLDataTypes;
@@ -51,6 +54,10 @@ import org.apache.spark.sql.types.StructType;
  */
 public final class MultiHeadAttention extends AttentionParams implements DefaultParamsWritable {
   private static final long serialVersionUID = 1L;
+
+  /** A column in a message of the engine. */
+  private static final Pattern NAMED_COLUMN =
+      Pattern.compile("column '(sequence_id|position|query|key|value)'");
 
   private final Param<String> queryCol;
   private final Param<String> keyCol;
@@ -178,22 +185,46 @@ public final class MultiHeadAttention extends AttentionParams implements Default
     StructType schema = dataset.schema();
     transformSchema(schema);
     SparkSession spark = dataset.sparkSession();
-    AttentionConfig config = config(spark);
+    Dataset<Row> rows = dataset.toDF();
+    try {
+      AttentionConfig config = config(spark);
+      requireHeads(config);
+      ParquetInput input = ParquetInput.of(tokens(rows, schema), "the input of " + uid(), config);
+      JavaRDD<AttentionRows> attended;
+      try (var computed = new DistributedAttention(spark).attend(input, config)) {
+        attended = computed.keepRows();
+      }
+      DataType idType = schema.apply($(sequenceCol)).dataType();
+      return joined(
+          rows,
+          schema,
+          AttentionRow.table(spark, attended, input.sequences(), input.layout(), idType));
+    } catch (InvalidInputException e) {
+      throw new InvalidInputException(inColumns(inParams(e.getMessage())), e);
+    }
+  }
+
+  private void requireHeads(AttentionConfig config) {
     if (config.numHeads().isEmpty()) {
       throw new InvalidInputException(
           "Missing numHeads of %s: rows do not tell how many heads they hold; call setNumHeads"
               .formatted(uid()));
     }
-    Dataset<Row> rows = dataset.toDF();
-    ParquetInput input = ParquetInput.of(tokens(rows, schema), "the input of " + uid(), config);
-    JavaRDD<AttentionRows> attended;
-    try (var computed = new DistributedAttention(spark).attend(input, config)) {
-      attended = computed.keepRows();
-    }
-    DataType idType = schema.apply($(sequenceCol)).dataType();
-    Dataset<Row> table =
-        AttentionRow.table(spark, attended, input.sequences(), input.layout(), idType);
-    return joined(rows, schema, table);
+  }
+
+  /** An error's message with the table's column names instead of the engine's. */
+  private String inColumns(String message) {
+    Map<String, String> names =
+        Map.of(
+            "sequence_id", $(sequenceCol),
+            "position", $(positionCol),
+            "query", $(queryCol),
+            "key", $(keyCol),
+            "value", $(valueCol));
+    return NAMED_COLUMN
+        .matcher(message)
+        .replaceAll(
+            found -> Matcher.quoteReplacement("column '" + names.get(found.group(1)) + "'"));
   }
 
   /** Under the names that the engine knows. */

@@ -32,6 +32,7 @@ import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.storage.RDDBlockId;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -46,7 +47,16 @@ class MultiHeadAttentionTest {
 
   private static final TokenTable TABLE = TokenTable.random(91, 4, 2, 8, 70, 33, 1);
 
+  /** What {@link #attention} makes of the table's arrays, in the order of positions. */
+  private static List<float[]> expected;
+
   private final SparkSession spark = LocalSession.get();
+
+  @BeforeAll
+  static void attend() {
+    expected =
+        TokenTable.sorted(attention().transform(TABLE.arrays(LocalSession.get())), "attention");
+  }
 
   private static MultiHeadAttention attention() {
     return new MultiHeadAttention()
@@ -90,9 +100,7 @@ class MultiHeadAttentionTest {
     Dataset<Row> result = attention().transform(TABLE.vectors(spark));
 
     assertThat(result.schema().apply("attention").dataType()).isEqualTo(SQLDataTypes.VectorType());
-    assertSameBits(
-        TokenTable.sorted(result, "attention"),
-        TokenTable.sorted(attention().transform(TABLE.arrays(spark)), "attention"));
+    assertSameBits(TokenTable.sorted(result, "attention"), expected);
   }
 
   @Test
@@ -125,8 +133,6 @@ class MultiHeadAttentionTest {
   @ParameterizedTest
   @ValueSource(strings = {"ring", "reduce", "barrier", "heads", "broadcast"})
   void lostRowsAreComputedAgain(String exchange) {
-    List<float[]> expected =
-        TokenTable.sorted(attention().transform(TABLE.arrays(spark)), "attention");
     Set<Integer> before = stored();
 
     Dataset<Row> result =
@@ -281,9 +287,15 @@ class MultiHeadAttentionTest {
     assertThatThrownBy(() -> new MultiHeadAttention().transform(rows))
         .isInstanceOf(InvalidInputException.class)
         .hasMessageContaining("Missing numHeads");
-    assertThatThrownBy(() -> attention().setNumHeads(5).transform(rows))
+    assertThatThrownBy(
+            () ->
+                attention()
+                    .setNumHeads(5)
+                    .setQueryCol("hidden")
+                    .transform(rows.withColumnRenamed("query", "hidden")))
         .isInstanceOf(InvalidInputException.class)
-        .hasMessageContaining("found arrays of 32 floats, expected a multiple of");
+        .hasMessageContaining("Invalid column 'hidden'")
+        .hasMessageContaining("found arrays of 32 floats, expected a multiple of numHeads 5");
     assertThatThrownBy(() -> attention().transform(rows.where("position <> 3")))
         .isInstanceOf(InvalidInputException.class)
         .hasMessageContaining("found 69 rows at positions 0 to 69");
@@ -292,8 +304,8 @@ class MultiHeadAttentionTest {
             () ->
                 attention()
                     .transform(
-                        vectors.withColumn("key", when(col("position").notEqual(3), col("key")))))
-        .hasStackTraceContaining("Invalid key in sequence 'a', position 3: found null");
+                        vectors.withColumn("key", when(col("position").notEqual(50), col("key")))))
+        .hasStackTraceContaining("Invalid key in sequence 'a', position 50: found null");
   }
 
   @Test

@@ -6,7 +6,6 @@ import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
 import org.apache.spark.ml.linalg.Vector;
-import org.apache.spark.ml.linalg.Vectors;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
@@ -133,9 +132,5 @@ record TokenTable(int heads, int keyValueHeads, int headDim, List<Token> tokens)
       floats[i] = (float) doubles[i];
     }
     return floats;
-  }
-
-  static Vector vector(double... numbers) {
-    return Vectors.dense(numbers);
   }
 }
