@@ -5,6 +5,7 @@ import com.esotericsoftware.kryo.serializers.JavaSerializer;
 import io.sparkattention.driver.exchange.VersionedSerializer;
 import io.sparkattention.driver.io.BlockPiece;
 import io.sparkattention.driver.model.CausalDecoder;
+import io.sparkattention.driver.model.DistributedEncoder;
 import io.sparkattention.driver.model.TextProjection;
 import io.sparkattention.driver.model.Translations;
 import java.util.HashMap;
@@ -22,6 +23,7 @@ public final class AttentionKryoRegistrator implements KryoRegistrator {
     BlockPiece.register(kryo);
     TextProjection.register(kryo);
     CausalDecoder.register(kryo);
+    DistributedEncoder.register(kryo);
     Translations.register(kryo);
     // The index of sequence ids.
     kryo.register(HashMap.class);
