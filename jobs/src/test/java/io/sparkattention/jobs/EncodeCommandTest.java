@@ -97,6 +97,7 @@ class EncodeCommandTest extends CommandTest {
       assertThat(tensors.tensors().get("token_ids").shape()).containsExactly(242L);
       assertThat(tensors.tensors().get("last_hidden_state").shape()).containsExactly(242L, 384L);
     }
+    out.getBuffer().setLength(0);
     assertRefused(
         "Cannot write '%s': it exists, expected no such file; choose another output or give --overwrite"
             .formatted(whole),

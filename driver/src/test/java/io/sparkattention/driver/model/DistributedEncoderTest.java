@@ -107,12 +107,12 @@ class DistributedEncoderTest {
           .isLessThanOrEqualTo(TOLERANCE);
     }
     // Some documents stay whole, others are split: one call has both.
-    float[][] split = encode(passages, 128, Overflow.ERROR, "ring");
-    for (int i = 0; i < states.length; i++) {
-      float[] expected = TrainedModel.oracle().run(passages.get(i).ids()).get("last_hidden_state");
-      assertThat(worst(split[i], expected))
-          .as(passages.get(i).name())
-          .isLessThanOrEqualTo(TOLERANCE);
+    List<Document> some = List.of(passages.get(0), passages.get(9), passages.get(19));
+    assertThat(some.get(2).ids().length).isGreaterThan(256);
+    float[][] split = encode(some, 128, Overflow.ERROR, "ring");
+    for (int i = 0; i < split.length; i++) {
+      float[] expected = TrainedModel.oracle().run(some.get(i).ids()).get("last_hidden_state");
+      assertThat(worst(split[i], expected)).as(some.get(i).name()).isLessThanOrEqualTo(TOLERANCE);
     }
   }
 
