@@ -6,6 +6,7 @@ import io.sparkattention.driver.exchange.VersionedSerializer;
 import io.sparkattention.driver.io.BlockPiece;
 import io.sparkattention.driver.ml.RowEncoder;
 import io.sparkattention.driver.model.CausalDecoder;
+import io.sparkattention.driver.model.DistributedEncoder;
 import io.sparkattention.driver.model.PassageRanking;
 import io.sparkattention.driver.model.TextProjection;
 import io.sparkattention.driver.model.Translations;
@@ -24,6 +25,7 @@ public final class AttentionKryoRegistrator implements KryoRegistrator {
     BlockPiece.register(kryo);
     TextProjection.register(kryo);
     CausalDecoder.register(kryo);
+    DistributedEncoder.register(kryo);
     Translations.register(kryo);
     PassageRanking.register(kryo);
     RowEncoder.register(kryo);

@@ -233,7 +233,7 @@ class BadInputOptionTest extends CommandTest {
 
   @Test
   void aCommandThatIsNotBuiltYet() {
-    assertRefused("Cannot run 'encode': not supported yet", "encode", "--text", "x");
+    assertRefused("Cannot run 'import-model': not supported yet", "import-model", "--text", "x");
   }
 
   @Test

@@ -34,7 +34,7 @@ public final class RowEncoder implements Serializable {
    * Puts together what a task needs.
    *
    * @param tokenizer the content of tokenizer.json; null: rows hold token ids
-   * @param pooling null: an embedding for each token
+   * @param pooling {@link Pooling#NONE}: an embedding for each token
    */
   RowEncoder(BertModel model, byte[] tokenizer, Pooling pooling, boolean normalize) {
     this.model = model;
@@ -111,7 +111,7 @@ public final class RowEncoder implements Serializable {
   /** A vector, or the tokens' arrays. */
   private Object embedding(float[] states, int tokens) {
     int hidden = model.config().hidden();
-    if (pooling == null) {
+    if (pooling == Pooling.NONE) {
       float[][] each = new float[tokens][];
       for (int token = 0; token < tokens; token++) {
         each[token] = scaled(Arrays.copyOfRange(states, token * hidden, (token + 1) * hidden));

@@ -8,7 +8,6 @@ import io.sparkattention.driver.model.TextTokenizer;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
-import java.util.stream.Stream;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.broadcast.Broadcast;
@@ -44,12 +43,8 @@ import org.apache.spark.sql.types.StructType;
 public final class TransformerEncoder extends Transformer implements DefaultParamsWritable {
   private static final long serialVersionUID = 1L;
 
-  /** The word for an embedding per token. */
-  private static final String NONE = "none";
-
   private static final List<String> POOLINGS =
-      Stream.concat(Arrays.stream(Pooling.values()).map(TransformerEncoder::word), Stream.of(NONE))
-          .toList();
+      Arrays.stream(Pooling.values()).map(TransformerEncoder::word).toList();
 
   private final String uid;
   private final Param<String> modelDir;
@@ -157,7 +152,7 @@ public final class TransformerEncoder extends Transformer implements DefaultPara
         type -> isText(type) || ColumnCheck.isArrayOf(type, DataTypes.IntegerType),
         "string or array<int>");
     DataType output =
-        $(pooling).equals(NONE)
+        $(pooling).equals(word(Pooling.NONE))
             ? DataTypes.createArrayType(ColumnCheck.floats(), false)
             : SQLDataTypes.VectorType();
     return check.append("outputCol", $(outputCol), output);
@@ -190,8 +185,7 @@ public final class TransformerEncoder extends Transformer implements DefaultPara
   private RowEncoder encoder(boolean texts) {
     ModelFolder folder = ModelFolder.at($(modelDir));
     byte[] tokenizer = texts ? TextTokenizer.bytes(folder) : null;
-    Pooling pooled =
-        $(pooling).equals(NONE) ? null : Pooling.valueOf($(pooling).toUpperCase(Locale.ROOT));
+    Pooling pooled = Pooling.valueOf($(pooling).toUpperCase(Locale.ROOT));
     boolean unit = (Boolean) $(normalize);
     return new RowEncoder(BertModel.load(folder), tokenizer, pooled, unit);
   }

@@ -4,7 +4,7 @@ import java.io.Serializable;
 import java.util.Map;
 
 /** The weights of one encoder layer (Devlin et al. 2018; Vaswani et al. 2017, section 3.1). */
-public final class BertLayer implements Serializable {
+public final class BertLayer implements AttentionLayer, Serializable {
   private static final long serialVersionUID = 1L;
 
   private final DenseLayer query;
@@ -70,6 +70,21 @@ public final class BertLayer implements Serializable {
     return value;
   }
 
+  @Override
+  public float[] queries(float[] states, int rows, long firstPosition) {
+    return query.apply(states, rows);
+  }
+
+  @Override
+  public float[] keys(float[] states, int rows, long firstPosition) {
+    return key.apply(states, rows);
+  }
+
+  @Override
+  public float[] values(float[] states, int rows) {
+    return value.apply(states, rows);
+  }
+
   /**
    * What follows the attention: output projection, feed-forward network, a residual sum and a norm
    * after each.
@@ -78,7 +93,8 @@ public final class BertLayer implements Serializable {
    * @param context the heads' weighted values side by side, [rows, hidden]
    * @return the layer's output, [rows, hidden]
    */
-  float[] finish(float[] input, float[] context, int rows) {
+  @Override
+  public float[] finish(float[] input, float[] context, int rows) {
     float[] attended = attentionOutput.apply(context, rows);
     add(input, attended);
     attentionNorm.apply(attended, rows);

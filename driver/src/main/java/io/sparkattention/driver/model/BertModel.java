@@ -5,6 +5,7 @@ import java.io.Serializable;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
@@ -32,7 +33,29 @@ public final class BertModel implements Serializable {
 
   /** Loads the model in a folder, all layers. */
   public static BertModel load(ModelFolder folder) {
-    return of(ModelWeights.read(folder));
+    if (folder.onnx().isPresent() || folder.safetensors().isEmpty()) {
+      return of(ModelWeights.read(folder));
+    }
+    ModelConfig config = ModelConfig.read(folder);
+    config.require("model_type", "bert");
+    config.requireOrAbsent("hidden_act", "gelu");
+    config.requireOrAbsent("layer_norm_eps", "1.0E-12");
+    config.requireOrAbsent("position_embedding_type", "absolute");
+    ModelWeights weights =
+        ModelWeights.readSafetensors(
+            folder, BertModel::nameOfUsed, config.count("num_attention_heads"));
+    BertModel model = of(weights);
+    Map<String, int[]> all = expected(model.config);
+    all.put(WORDS, new int[] {-1, -1});
+    weights.requireExactly(all, "a BERT encoder");
+    return model;
+  }
+
+  /** A tensor's name without its prefix; none for what gives no hidden state. */
+  private static Optional<String> nameOfUsed(String inFile) {
+    String name = inFile.startsWith("bert.") ? inFile.substring("bert.".length()) : inFile;
+    boolean unused = name.startsWith("pooler.") || name.equals("embeddings.position_ids");
+    return unused ? Optional.empty() : Optional.of(name);
   }
 
   /** Resolves weights; one error lists every tensor that is missing or has another shape. */
@@ -118,6 +141,20 @@ public final class BertModel implements Serializable {
    */
   public void embed(int tokenId, int position, float[] rows, int offset) {
     embeddings.embed(tokenId, position, rows, offset);
+  }
+
+  /**
+   * The first layer's input for consecutive tokens, [ids, hidden]; positions beyond the learnt ones
+   * begin again at the first.
+   */
+  float[] embed(int[] ids, long firstPosition) {
+    int hidden = config.hidden();
+    float[] states = new float[Math.multiplyExact(ids.length, hidden)];
+    for (int i = 0; i < ids.length; i++) {
+      int position = Positions.WRAP.learnt(firstPosition + i, config.positions());
+      embed(ids[i], position, states, i * hidden);
+    }
+    return states;
   }
 
   /** Refuses token ids that the vocabulary does not have. */

@@ -5,6 +5,7 @@ import com.esotericsoftware.kryo.serializers.JavaSerializer;
 import io.sparkattention.driver.AttentionConfig;
 import io.sparkattention.driver.DistributedAttention;
 import io.sparkattention.driver.InvalidInputException;
+import io.sparkattention.driver.SequenceShape;
 import io.sparkattention.driver.exchange.AttentionRows;
 import io.sparkattention.driver.scores.Scores;
 import io.sparkattention.kernels.ElementType;
@@ -198,7 +199,14 @@ public final class CausalDecoder implements AutoCloseable {
       int index, JavaPairRDD<Block, float[]> states, long end) {
     Broadcast<LlamaModel> weights = everywhere;
     LayerCache cache = caches.get(index);
-    LayerInput input = new LayerInput(weights, index, states, cache.sealed(), tokens, end);
+    SequenceShape shape = new SequenceShape("prompt", tokens, end - tokens, end);
+    LayerInput input =
+        new LayerInput(
+            () -> weights.value().layer(index),
+            model.config().heads(),
+            List.of(shape),
+            states,
+            cache.sealed());
     JavaPairRDD<Block, float[]> next;
     try (DistributedAttention.Attended attended =
         new DistributedAttention(spark).attend(input, config)) {
@@ -238,8 +246,8 @@ public final class CausalDecoder implements AutoCloseable {
   }
 
   /** The layer's output of a block whose rows came in parts. */
-  private static float[] finish(
-      LlamaLayer layer, Block block, float[] states, Iterable<AttentionRows> parts) {
+  static float[] finish(
+      AttentionLayer layer, Block block, float[] states, Iterable<AttentionRows> parts) {
     float[] context = null;
     for (AttentionRows part : parts) {
       int row = part.output().length / part.block().tokens();

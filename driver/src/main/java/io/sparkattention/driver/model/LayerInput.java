@@ -16,40 +16,37 @@ import java.util.List;
 import org.apache.spark.HashPartitioner;
 import org.apache.spark.api.java.JavaPairRDD;
 import org.apache.spark.api.java.JavaRDD;
-import org.apache.spark.broadcast.Broadcast;
+import org.apache.spark.api.java.function.Function0;
 import scala.Tuple2;
 
 /**
- * The queries, keys and values that one layer of a decoder makes of hidden states, and those that
- * it has made of the states before them.
+ * The queries, keys and values that one layer of a model makes of hidden states, and those that it
+ * has made of the states before them.
  */
 final class LayerInput implements AttentionInput {
-  private final Broadcast<LlamaModel> model;
-  private final int layer;
+  private final Function0<? extends AttentionLayer> layer;
   private final JavaPairRDD<Block, float[]> states;
   private final JavaRDD<PlacedKeyValues> cached;
   private final HeadLayout heads;
-  private final SequenceShape shape;
+  private final List<SequenceShape> shapes;
 
   /**
-   * @param states the layer's input, [tokens, hidden] of whole blocks
+   * @param layer the layer, called in the tasks
+   * @param shapes of all sequences
+   * @param states the layer's input, [tokens, hidden] of the grid's blocks
    * @param cached packed keys and values of all blocks before; null where there are none
-   * @param first position of the first state
-   * @param end position after the last one
    */
   LayerInput(
-      Broadcast<LlamaModel> model,
-      int layer,
+      Function0<? extends AttentionLayer> layer,
+      HeadLayout heads,
+      List<SequenceShape> shapes,
       JavaPairRDD<Block, float[]> states,
-      JavaRDD<PlacedKeyValues> cached,
-      long first,
-      long end) {
-    this.model = model;
+      JavaRDD<PlacedKeyValues> cached) {
     this.layer = layer;
+    this.heads = heads;
+    this.shapes = List.copyOf(shapes);
     this.states = states;
     this.cached = cached;
-    this.heads = model.value().config().heads();
-    this.shape = new SequenceShape("prompt", first, end - first, end);
   }
 
   @Override
@@ -64,31 +61,29 @@ final class LayerInput implements AttentionInput {
 
   @Override
   public List<SequenceShape> sequences() {
-    return List.of(shape);
+    return shapes;
   }
 
   @Override
   public JavaRDD<PlacedQueries> queries(AttentionPlan plan) {
     // A plan may cut a block of queries, for even work.
-    HashMap<Long, List<Tuple2<Integer, Block>>> parts = new HashMap<>();
+    HashMap<Tuple2<Integer, Long>, List<Tuple2<Integer, Block>>> parts = new HashMap<>();
     int[] partitions = plan.queryPartitions();
     for (int i = 0; i < partitions.length; i++) {
       Block part = plan.queryBlocks().get(i);
       parts
-          .computeIfAbsent(plan.grid().index(part.start()), index -> new ArrayList<>())
+          .computeIfAbsent(place(plan.grid(), part), index -> new ArrayList<>())
           .add(new Tuple2<>(partitions[i], part));
     }
     BlockGrid grid = plan.grid();
-    Broadcast<LlamaModel> weights = model;
-    int index = layer;
+    Function0<? extends AttentionLayer> weights = layer;
     LocalAttention packing = new LocalAttention(heads, AttentionMask.causal());
     return states
         .flatMapToPair(
             state -> {
               Block block = state._1();
-              float[] queries =
-                  weights.value().layer(index).queries(state._2(), block.tokens(), block.start());
-              return parts.get(grid.index(block.start())).stream()
+              float[] queries = weights.call().queries(state._2(), block.tokens(), block.start());
+              return parts.get(place(grid, block)).stream()
                   .map(part -> new Tuple2<>(part._1(), packing.queries(queries, block, part._2())))
                   .iterator();
             })
@@ -104,23 +99,26 @@ final class LayerInput implements AttentionInput {
         runs.put(block, run);
       }
     }
-    Broadcast<LlamaModel> weights = model;
-    int index = layer;
+    Function0<? extends AttentionLayer> weights = layer;
     LocalAttention packing = new LocalAttention(heads, AttentionMask.causal());
     JavaPairRDD<Integer, PlacedKeyValues> all =
         states.mapToPair(
             state ->
                 new Tuple2<>(
                     runs.get(state._1()),
-                    keyValues(weights.value().layer(index), packing, state._1(), state._2())));
+                    keyValues(weights.call(), packing, state._1(), state._2())));
     if (cached != null) {
       all = all.union(cached.mapToPair(keys -> new Tuple2<>(runs.get(keys.block()), keys)));
     }
     return all.partitionBy(new HashPartitioner(plan.keyRuns().size())).values();
   }
 
+  private static Tuple2<Integer, Long> place(BlockGrid grid, Block block) {
+    return new Tuple2<>(block.sequence(), grid.index(block.start()));
+  }
+
   private static PlacedKeyValues keyValues(
-      LlamaLayer layer, LocalAttention packing, Block block, float[] states) {
+      AttentionLayer layer, LocalAttention packing, Block block, float[] states) {
     float[] keys = layer.keys(states, block.tokens(), block.start());
     float[] values = layer.values(states, block.tokens());
     return new PlacedKeyValues(block, packing.keyValues(keys, values, block.tokens()));

@@ -8,7 +8,7 @@ import java.util.Map;
  * One layer of a Llama decoder (Touvron et al. 2023): attention and a gated feed-forward network
  * (SwiGLU, Shazeer 2020), each on normalized states and added to them.
  */
-final class LlamaLayer implements Serializable {
+final class LlamaLayer implements AttentionLayer, Serializable {
   private static final long serialVersionUID = 1L;
 
   private final HeadLayout heads;
@@ -66,21 +66,24 @@ final class LlamaLayer implements Serializable {
    * @param states the layer's input, [rows, hidden], at positions from {@code firstPosition}
    * @return [rows, numHeads, headDim]
    */
-  float[] queries(float[] states, int rows, long firstPosition) {
+  @Override
+  public float[] queries(float[] states, int rows, long firstPosition) {
     float[] queries = query.apply(attentionNorm.apply(states, rows), rows);
     rotary.turn(queries, rows, heads.numHeads(), firstPosition);
     return queries;
   }
 
   /** Keys, turned to their positions, [rows, numKeyValueHeads, headDim]. */
-  float[] keys(float[] states, int rows, long firstPosition) {
+  @Override
+  public float[] keys(float[] states, int rows, long firstPosition) {
     float[] keys = key.apply(attentionNorm.apply(states, rows), rows);
     rotary.turn(keys, rows, heads.numKeyValueHeads(), firstPosition);
     return keys;
   }
 
   /** Values, [rows, numKeyValueHeads, headDim]. */
-  float[] values(float[] states, int rows) {
+  @Override
+  public float[] values(float[] states, int rows) {
     return value.apply(attentionNorm.apply(states, rows), rows);
   }
 
@@ -91,7 +94,8 @@ final class LlamaLayer implements Serializable {
    * @param context the heads' weighted values side by side, [rows, numHeads · headDim]
    * @return the layer's output, [rows, hidden]
    */
-  float[] finish(float[] states, float[] context, int rows) {
+  @Override
+  public float[] finish(float[] states, float[] context, int rows) {
     float[] attended = attentionOutput.apply(context, rows);
     add(states, attended);
     float[] normal = feedForwardNorm.apply(attended, rows);

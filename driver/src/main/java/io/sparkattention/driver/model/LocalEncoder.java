@@ -15,9 +15,15 @@ public final class LocalEncoder {
   private final BlockGrid grid;
   private final LocalAttention attention;
 
+  /** For what has at most as many tokens as the model has positions. */
   public LocalEncoder(BertModel model) {
+    this(model, new BlockGrid(model.config().positions()));
+  }
+
+  /** For sequences of any length, which share {@code grid} with a distributed run. */
+  LocalEncoder(BertModel model, BlockGrid grid) {
     this.model = model;
-    this.grid = new BlockGrid(model.config().positions());
+    this.grid = grid;
     int heads = model.config().numHeads();
     int headDim = model.config().headDim();
     this.attention =
@@ -31,13 +37,15 @@ public final class LocalEncoder {
    * @return the last layer's output, [tokens, hidden]
    */
   public float[] encode(int[] ids) {
+    Positions.ERROR.check(ids.length, model.config().positions());
     return encode(ids, input -> {});
   }
 
   /**
-   * The same, and shows what each layer gets.
+   * The same for any number of tokens, which take positions beyond the last again from the first
+   * one; shows what each layer gets.
    *
-   * @param ids as above
+   * @param ids special tokens included; at least one
    * @param inputs receives the input of each layer, [tokens, hidden]
    * @return the last layer's output, [tokens, hidden]
    */
@@ -45,13 +53,8 @@ public final class LocalEncoder {
     if (ids.length == 0) {
       throw new InvalidInputException("Cannot encode: found no tokens, expected at least one");
     }
-    Positions.ERROR.check(ids.length, model.config().positions());
     model.checkIds(ids);
-    int hidden = model.config().hidden();
-    float[] states = new float[ids.length * hidden];
-    for (int position = 0; position < ids.length; position++) {
-      model.embed(ids[position], position, states, position * hidden);
-    }
+    float[] states = model.embed(ids, 0);
     for (int index = 0; index < model.config().layers(); index++) {
       inputs.accept(states);
       BertLayer layer = model.layer(index);

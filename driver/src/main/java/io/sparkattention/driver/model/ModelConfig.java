@@ -90,6 +90,13 @@ final class ModelConfig {
     }
   }
 
+  /** Refuses any value of a setting but one, which it also has where it is absent. */
+  void requireOrAbsent(String name, String expected) {
+    if (json.hasNonNull(name)) {
+      require(name, expected);
+    }
+  }
+
   /** Refuses a setting that is there. */
   void requireAbsent(String name) {
     if (json.hasNonNull(name)) {

@@ -9,7 +9,9 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
+import java.util.function.Function;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.Path;
@@ -37,14 +39,10 @@ public final class ModelWeights {
     this.numHeads = numHeads;
   }
 
-  /** Reads the folder's weights in the one form that it has. */
+  /** Reads the folder's {@code .onnx} file. */
   public static ModelWeights read(ModelFolder folder) {
     if (folder.onnx().isPresent()) {
       return OnnxWeights.read(folder.onnx().get());
-    }
-    if (folder.safetensors().isPresent()) {
-      throw new InvalidInputException(
-          "Cannot load " + folder.safetensors().get() + ": not supported yet");
     }
     throw new InvalidInputException(
         "Cannot load a model from "
@@ -56,21 +54,35 @@ public final class ModelWeights {
    * Reads {@code model.safetensors}, every tensor as float32; {@code config.json} knows the heads.
    */
   static ModelWeights readSafetensors(ModelFolder folder) {
+    return readSafetensors(folder, Optional::of, 0);
+  }
+
+  /**
+   * Reads {@code model.safetensors}, every tensor as float32.
+   *
+   * @param rename from a tensor's name in the file to its name here; empty: it is not read
+   */
+  static ModelWeights readSafetensors(
+      ModelFolder folder, Function<String, Optional<String>> rename, int numHeads) {
     Path file = new Path(folder.file("model.safetensors").toUri());
     Configuration hadoop = new Configuration(false);
     SafetensorsFile tensors = SafetensorsFile.open(file, hadoop);
     Map<String, Tensor> read = new HashMap<>();
     try (FSDataInputStream in = tensors.openStream(hadoop)) {
       for (SafetensorsFile.Tensor tensor : tensors.tensors().values()) {
+        Optional<String> name = rename.apply(tensor.name());
+        if (name.isEmpty()) {
+          continue;
+        }
         float[] data = new float[Math.toIntExact(tensor.elements())];
         tensors.read(in, tensor, 0, data, 0, data.length);
         int[] shape = tensor.shape().stream().mapToInt(Math::toIntExact).toArray();
-        read.put(tensor.name(), new Tensor(data, shape));
+        read.put(name.get(), new Tensor(data, shape));
       }
     } catch (IOException e) {
       throw new UncheckedIOException("Cannot read '" + file + "': " + e.getMessage(), e);
     }
-    return new ModelWeights(file.toString(), read, 0);
+    return new ModelWeights(file.toString(), read, numHeads);
   }
 
   /** Attention heads per layer; 0 where the weights' file does not tell. */

@@ -82,7 +82,7 @@ class OnnxWeightsTest {
     assertRefused(folder.toString(), "found neither an .onnx file nor model.safetensors");
 
     Files.writeString(folder.resolve("model.safetensors"), "");
-    assertRefused(folder.toString(), "model.safetensors: not supported yet");
+    assertRefused(folder.toString(), "no config.json found");
 
     Files.writeString(folder.resolve("a.onnx"), "this is not a graph");
     assertRefused(folder.toString(), "found damaged ONNX");
