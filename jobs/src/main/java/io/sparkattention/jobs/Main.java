@@ -28,8 +28,7 @@ import picocli.CommandLine.ScopeType;
     scope = ScopeType.INHERIT)
 public final class Main {
   /** Commands of the contract that are still to be built. */
-  private static final List<String> NOT_SUPPORTED_YET =
-      List.of("encode", "links", "rank", "import-model");
+  private static final List<String> NOT_SUPPORTED_YET = List.of("encode", "rank", "import-model");
 
   @Option(
       names = "--verbose",
@@ -78,6 +77,7 @@ public final class Main {
         new ProjectCommand(),
         new GenerateCommand(),
         new TranslateCommand(),
+        new LinksCommand(),
         new DemoCommand());
   }
 
