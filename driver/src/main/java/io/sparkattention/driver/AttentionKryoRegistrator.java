@@ -5,6 +5,8 @@ import com.esotericsoftware.kryo.serializers.JavaSerializer;
 import io.sparkattention.driver.exchange.VersionedSerializer;
 import io.sparkattention.driver.io.BlockPiece;
 import io.sparkattention.driver.model.CausalDecoder;
+import io.sparkattention.driver.model.FirstLayerLinks;
+import io.sparkattention.driver.model.Passages;
 import io.sparkattention.driver.model.TextProjection;
 import io.sparkattention.driver.model.Translations;
 import java.util.HashMap;
@@ -23,6 +25,8 @@ public final class AttentionKryoRegistrator implements KryoRegistrator {
     TextProjection.register(kryo);
     CausalDecoder.register(kryo);
     Translations.register(kryo);
+    Passages.register(kryo);
+    FirstLayerLinks.register(kryo);
     // The index of sequence ids.
     kryo.register(HashMap.class);
     // What Spark's Parquet reader sends back from its tasks: a schema, whose types are singletons

@@ -7,10 +7,16 @@ import io.sparkattention.driver.model.AttentionHeatMap;
 import io.sparkattention.driver.model.BertEncoder;
 import io.sparkattention.driver.model.BertModel;
 import io.sparkattention.driver.model.EncoderOutput;
+import io.sparkattention.driver.model.FirstLayerLinks;
 import io.sparkattention.driver.model.HeadLinks;
 import io.sparkattention.driver.model.HeadLinks.HeadLink;
 import io.sparkattention.driver.model.HeadLinks.Word;
+import io.sparkattention.driver.model.HeadStatistics;
+import io.sparkattention.driver.model.HeadStatisticsPage;
+import io.sparkattention.driver.model.HeadStatisticsTable;
 import io.sparkattention.driver.model.ModelFolder;
+import io.sparkattention.driver.model.Passages;
+import io.sparkattention.driver.model.Positions;
 import io.sparkattention.driver.model.TextTokenizer;
 import io.sparkattention.driver.model.TokenLink;
 import io.sparkattention.driver.model.TokenLinkTable;
@@ -77,6 +83,26 @@ final class LinksCommand implements Callable<Integer> {
       description = "Links per token and head in the tables (default: ${DEFAULT-VALUE}).")
   private int topK;
 
+  @Option(
+      names = "--first-layer",
+      description = "Only the links of the first layer, on the cluster, of a text of any length.")
+  private boolean firstLayer;
+
+  @Option(
+      names = "--positions",
+      defaultValue = "error",
+      description =
+          "With --first-layer, past the model's positions: error, or wrap to use them again"
+              + " (default: ${DEFAULT-VALUE}).")
+  private String positions;
+
+  @Option(
+      names = "--statistics",
+      description =
+          "Instead of links what each head looks at, over passages: each line of --input, a file or"
+              + " a folder of files, that is not blank.")
+  private boolean statistics;
+
   @Option(names = "--output", required = true, description = "The folder of tables and page.")
   private String output;
 
@@ -85,20 +111,95 @@ final class LinksCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
-    if (topK < 1) {
-      throw new InvalidInputException(
-          "Invalid --top-k: found '%d', expected a whole number from 1".formatted(topK));
-    }
+    checkOptions();
     ModelFolder folder = ModelFolder.at(BundledFiles.model(model));
     BertModel weights = BertModel.load(folder);
     SparkSession spark = Sessions.open("links");
     Configuration hadoop = spark.sparkContext().hadoopConfiguration();
     try (StagedOutput staged = new StagedOutput(output, overwrite, hadoop)) {
-      TokenizedText text = tokenize(folder, hadoop);
-      linkAllLayers(spark, folder, weights, text, new LinksFolder(staged.path(), spark));
+      LinksFolder results = new LinksFolder(staged.path(), spark);
+      if (statistics) {
+        gatherStatistics(spark, folder, weights, results);
+      } else if (firstLayer) {
+        linkFirstLayer(spark, weights, tokenize(folder, hadoop), results);
+      } else {
+        linkAllLayers(spark, folder, weights, tokenize(folder, hadoop), results);
+      }
       staged.commit();
     }
     return 0;
+  }
+
+  private void checkOptions() {
+    if (topK < 1) {
+      throw new InvalidInputException(
+          "Invalid --top-k: found '%d', expected a whole number from 1".formatted(topK));
+    }
+    Positions policy = Positions.parse(positions);
+    if (policy == Positions.WRAP && !firstLayer) {
+      throw new InvalidInputException(
+          "Cannot use --positions wrap without --first-layer: found all layers, whose weights would not be those of the trained model; add --first-layer or leave out --positions");
+    }
+    refuseBoth("--statistics", statistics, "--from", words != null);
+    refuseBoth("--statistics", statistics, "--first-layer", firstLayer);
+    refuseBoth("--first-layer", firstLayer, "--from", words != null);
+  }
+
+  private static void refuseBoth(String one, boolean first, String other, boolean second) {
+    if (first && second) {
+      throw new InvalidInputException(
+          "Cannot combine %s with %s: found both, expected one of them; leave out the other"
+              .formatted(one, other));
+    }
+  }
+
+  /** The first layer of a text of any length. */
+  private void linkFirstLayer(
+      SparkSession spark, BertModel weights, TokenizedText text, LinksFolder results) {
+    int runs = spark.sparkContext().defaultParallelism();
+    long links =
+        new FirstLayerLinks(weights, text, Positions.parse(positions), topK)
+            .write(spark, runs, results.path("links"));
+    spec.commandLine()
+        .getOut()
+        .printf(
+            Locale.ROOT,
+            "%s: %,d tokens, %,d links of the first layer%n",
+            output,
+            text.size(),
+            links);
+  }
+
+  private void gatherStatistics(
+      SparkSession spark, ModelFolder folder, BertModel weights, LinksFolder results)
+      throws Exception {
+    Configuration hadoop = spark.sparkContext().hadoopConfiguration();
+    Passages passages = new Passages();
+    try (TextTokenizer tokenizer = TextTokenizer.open(folder)) {
+      if (source.text != null) {
+        passages.addLines(source.text, "--text", tokenizer, weights);
+      } else {
+        for (String file : LinksFolder.files(source.file, hadoop)) {
+          passages.addLines(
+              new TextFile("input", file).read(hadoop), "'" + file + "'", tokenizer, weights);
+        }
+      }
+    }
+    int partitions = 4 * spark.sparkContext().defaultParallelism();
+    HeadStatistics means = passages.statistics(spark, weights, partitions);
+    List<List<String>> records = LinksFolder.statisticRecords(means);
+    results.table("statistics", HeadStatisticsTable.of(spark, means));
+    results.csv("statistics.csv", HeadStatisticsTable.COLUMNS, records);
+    results.page("statistics.html", new HeadStatisticsPage(folder.name(), means).html());
+    spec.commandLine()
+        .getOut()
+        .printf(
+            Locale.ROOT,
+            "%s: %,d heads over %,d tokens of %,d passages%n",
+            output,
+            records.size(),
+            means.attendingTokens(),
+            means.passages());
   }
 
   private TokenizedText tokenize(ModelFolder folder, Configuration hadoop) {
@@ -121,11 +222,11 @@ final class LinksCommand implements Callable<Integer> {
       TokenizedText text,
       LinksFolder results)
       throws Exception {
-    int positions = weights.config().positions();
-    if (text.size() > positions) {
+    int limit = weights.config().positions();
+    if (text.size() > limit) {
       throw new InvalidInputException(
-          "Cannot link the tokens of all layers: found %,d tokens, expected at most the model's %d positions; shorten the text"
-              .formatted(text.size(), positions));
+          "Cannot link the tokens of all layers: found %,d tokens, expected at most the model's %d positions; shorten the text, or give --first-layer"
+              .formatted(text.size(), limit));
     }
     Optional<HeadLinks> ranking = Optional.empty();
     EncoderOutput encoded = new BertEncoder(weights).encode(text.ids());

@@ -2,6 +2,8 @@ package io.sparkattention.jobs;
 
 import io.sparkattention.driver.model.HeadLinks;
 import io.sparkattention.driver.model.HeadLinks.HeadLink;
+import io.sparkattention.driver.model.HeadStatistics;
+import io.sparkattention.driver.model.HeadStatisticsTable;
 import io.sparkattention.driver.model.TokenLink;
 import io.sparkattention.jobs.scale.Csv;
 import java.io.IOException;
@@ -10,6 +12,9 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FileStatus;
+import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
@@ -60,13 +65,38 @@ final class LinksFolder {
         link.averageWeight());
   }
 
-  static List<String> texts(Object... values) {
+  static List<List<String>> statisticRecords(HeadStatistics statistics) {
+    return HeadStatisticsTable.records(statistics).stream().map(LinksFolder::texts).toList();
+  }
+
+  /** The file itself, or the files right inside a folder, by name; not those that are hidden. */
+  static List<String> files(String path, Configuration hadoop) throws IOException {
+    Path root = new Path(path);
+    FileSystem files = root.getFileSystem(hadoop);
+    if (!files.exists(root) || !files.getFileStatus(root).isDirectory()) {
+      return List.of(path);
+    }
+    return Stream.of(files.listStatus(root))
+        .filter(FileStatus::isFile)
+        .map(status -> status.getPath())
+        .filter(file -> !file.getName().startsWith(".") && !file.getName().startsWith("_"))
+        .sorted()
+        .map(Path::toString)
+        .toList();
+  }
+
+  private static List<String> texts(Object... values) {
     return Stream.of(values).map(Object::toString).toList();
+  }
+
+  /** Where a file or dataset of this name lies. */
+  String path(String name) {
+    return new Path(folder, name).toString();
   }
 
   /** A Parquet dataset. */
   void table(String name, Dataset<Row> table) {
-    table.write().parquet(new Path(folder, name).toString());
+    table.write().parquet(path(name));
   }
 
   /** A file of comma-separated values. */

@@ -61,6 +61,39 @@ class LinksCommandTest extends CommandTest {
   }
 
   @Test
+  void gathersWhatHeadsLookAtOverAFolder() throws IOException {
+    Path corpus = Files.createDirectory(at("corpus"));
+    Files.writeString(corpus.resolve("a.txt"), SENTENCE + "\n\nDog bites man\n");
+    Files.writeString(corpus.resolve("b.txt"), "She poured water into the glass.");
+    Path output = at("statistics");
+    int status = run("links", "--statistics", "--input", corpus, "--output", output);
+    assertThat(err.toString()).isEmpty();
+    assertThat(status).isZero();
+    assertThat(out.toString().strip())
+        .isEqualTo("%s: 72 heads over 23 tokens of 3 passages".formatted(output));
+    List<String> lines = Files.readAllLines(output.resolve("statistics.csv"));
+    assertThat(lines.get(0))
+        .isEqualTo(
+            "layer,head,previous,next,same_word,separators,itself,mean_distance,mean_entropy");
+    assertThat(spark.read().parquet(output.resolve("statistics").toString()).collectAsList())
+        .extracting(row -> row.mkString(","))
+        .containsExactlyInAnyOrderElementsOf(lines.subList(1, 73));
+    assertThat(output.resolve("statistics.html")).content().contains("23 attending tokens");
+    out.getBuffer().setLength(0);
+
+    Files.writeString(corpus.resolve("c.txt"), "fine\n" + "word ".repeat(600));
+    assertRefused(
+        "Cannot encode line 2 of '%s': found 602 tokens, expected at most the model's 512 positions; split the passage"
+            .formatted(corpus.resolve("c.txt").toUri().toString().replace("file:///", "file:/")),
+        "links",
+        "--statistics",
+        "--input",
+        corpus,
+        "--output",
+        at("other"));
+  }
+
+  @Test
   void refusesWhatItCannotLink() throws IOException {
     Path output = at("links");
     assertRefused(
@@ -97,11 +130,67 @@ class LinksCommandTest extends CommandTest {
     err.getBuffer().setLength(0);
     Path file = Files.writeString(at("long.txt"), "word ".repeat(600));
     assertRefused(
-        "Cannot link the tokens of all layers: found 602 tokens, expected at most the model's 512 positions; shorten the text",
+        "Cannot link the tokens of all layers: found 602 tokens, expected at most the model's 512 positions; shorten the text, or give --first-layer",
         "links",
         "--input",
         file,
         "--output",
         output);
+    err.getBuffer().setLength(0);
+    assertRefused(
+        "Cannot combine --first-layer with --from: found both, expected one of them; leave out the other",
+        "links",
+        "--input",
+        file,
+        "--first-layer",
+        "--from",
+        "a",
+        "--to",
+        "b",
+        "--rival",
+        "c",
+        "--output",
+        output);
+    err.getBuffer().setLength(0);
+    assertRefused(
+        "Cannot embed 602 tokens: the model has 512 positions; shorten the text, or give --positions wrap to use them again from the first one",
+        "links",
+        "--input",
+        file,
+        "--first-layer",
+        "--output",
+        output);
+    err.getBuffer().setLength(0);
+    assertRefused(
+        "Cannot read input '%s': no such file, or no right to read it; check the path"
+            .formatted(at("absent")),
+        "links",
+        "--input",
+        at("absent"),
+        "--statistics",
+        "--output",
+        output);
+  }
+
+  @Test
+  void linksTheFirstLayerOfALongText() throws IOException {
+    Path file = Files.writeString(at("long.txt"), "word after word ".repeat(200));
+    Path output = at("links");
+    int status =
+        run(
+            "links",
+            "--input",
+            file,
+            "--first-layer",
+            "--positions",
+            "wrap",
+            "--top-k",
+            2,
+            "--output",
+            output);
+    assertThat(err.toString()).isEmpty();
+    assertThat(status).isZero();
+    assertThat(spark.read().parquet(output.resolve("links").toString()).count())
+        .isEqualTo(602 * 12 * 2);
   }
 }
