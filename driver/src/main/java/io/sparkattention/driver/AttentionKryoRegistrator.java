@@ -7,7 +7,9 @@ import io.sparkattention.driver.io.BlockPiece;
 import io.sparkattention.driver.ml.RowEncoder;
 import io.sparkattention.driver.model.CausalDecoder;
 import io.sparkattention.driver.model.DistributedEncoder;
+import io.sparkattention.driver.model.FirstLayerLinks;
 import io.sparkattention.driver.model.PassageRanking;
+import io.sparkattention.driver.model.Passages;
 import io.sparkattention.driver.model.TextProjection;
 import io.sparkattention.driver.model.Translations;
 import java.util.HashMap;
@@ -29,6 +31,8 @@ public final class AttentionKryoRegistrator implements KryoRegistrator {
     Translations.register(kryo);
     PassageRanking.register(kryo);
     RowEncoder.register(kryo);
+    Passages.register(kryo);
+    FirstLayerLinks.register(kryo);
     // The index of sequence ids.
     kryo.register(HashMap.class);
     // What Spark's Parquet reader sends back from its tasks: a schema, whose types are singletons

@@ -28,7 +28,7 @@ import picocli.CommandLine.ScopeType;
     scope = ScopeType.INHERIT)
 public final class Main {
   /** Commands of the contract that are still to be built. */
-  private static final List<String> NOT_SUPPORTED_YET = List.of("links", "import-model");
+  private static final List<String> NOT_SUPPORTED_YET = List.of("import-model");
 
   @Option(
       names = "--verbose",
@@ -78,6 +78,7 @@ public final class Main {
         new EncodeCommand(),
         new GenerateCommand(),
         new TranslateCommand(),
+        new LinksCommand(),
         new RankCommand(),
         new DemoCommand());
   }

@@ -174,7 +174,7 @@ class MainTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"links", "import-model"})
+  @ValueSource(strings = "import-model")
   void whatIsPromisedAndNotBuiltSaysSo(String command) {
     assertThat(run(command, "--model", "x", "--any", "y")).isEqualTo(2);
     assertError("Cannot run '" + command + "': not supported yet");

@@ -9,12 +9,14 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.UUID;
 
 /**
  * One HTML page about an encoder's attention weights on a sentence: the heads ranked by a link
- * between two words, heat maps of the strongest ones, and all heads of all layers at a glance. The
- * page holds everything itself, runs no script and asks no network.
+ * between two words, heat maps of the strongest ones, all heads of all layers at a glance, and each
+ * of them as a heat map and as arcs. The page holds everything itself, runs no script and asks no
+ * network.
  */
 public final class AttentionHeatMap {
   /** Beyond this many tokens the labels of a map are no longer readable. */
@@ -23,17 +25,46 @@ public final class AttentionHeatMap {
   private static final int TOP_MAPS = 4;
   private static final int TOP_ROWS = 12;
 
+  /** Cells of one page that tell their weight: more make it slow to open. */
+  private static final int MAX_CELLS = 60_000;
+
+  private static final String NOTE =
+      "<p class=\"note\">A linking head is not a coreference resolver. Attention weights show"
+          + " where a head looks for this one sentence; the same head may look elsewhere in the"
+          + " next one, and a high weight does not prove that the model uses the link.</p>\n";
+
   private final String model;
   private final TokenizedText text;
   private final EncoderOutput output;
+
+  /** Null: no words to rank the heads by. */
   private final HeadLinks links;
 
+  private final boolean everyHead;
+
   /**
+   * The heads ranked by a link, the strongest ones drawn.
+   *
    * @param model the model's name, for the reader
    * @param output of the encoder for this text
    * @param links of this output
    */
   public AttentionHeatMap(String model, TokenizedText text, EncoderOutput output, HeadLinks links) {
+    this(model, text, output, links, false);
+  }
+
+  /**
+   * Every head drawn as a heat map and as arcs.
+   *
+   * @param links what to rank the heads by as well; may be missing
+   */
+  public static AttentionHeatMap ofEveryHead(
+      String model, TokenizedText text, EncoderOutput output, Optional<HeadLinks> links) {
+    return new AttentionHeatMap(model, text, output, links.orElse(null), true);
+  }
+
+  private AttentionHeatMap(
+      String model, TokenizedText text, EncoderOutput output, HeadLinks links, boolean everyHead) {
     if (text.size() > MAX_TOKENS) {
       throw new InvalidInputException(
           "Cannot draw a heat map of "
@@ -46,6 +77,7 @@ public final class AttentionHeatMap {
     this.text = text;
     this.output = output;
     this.links = links;
+    this.everyHead = everyHead;
   }
 
   /** Writes the page; the file appears whole or not at all. */
@@ -71,21 +103,24 @@ public final class AttentionHeatMap {
   /** The page, well-formed as HTML and as XML. */
   public String html() {
     StringBuilder page = new StringBuilder();
-    String title = "Which heads link “" + word(links.source()) + "” to “" + word(links.target());
-    page.append("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n")
-        .append("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n")
-        .append("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; ")
-        .append("style-src 'unsafe-inline'; img-src data:\"/>\n<title>")
-        .append(title)
-        .append("”?</title>\n<style>\n")
-        .append(HeatMapStyle.CSS)
-        .append("</style>\n</head>\n<body>\n<h1>")
-        .append(title)
-        .append("”?</h1>\n");
-    appendSummary(page);
-    appendRanking(page);
-    appendMaps(page);
+    String title =
+        links == null
+            ? "Which token attends to which"
+            : format("Which heads link “%s” to “%s”?", word(links.source()), word(links.target()));
+    page.append(HeatMapStyle.opening(title));
+    page.append("<p class=\"text\">").append(markedText()).append("</p>\n");
+    if (links != null) {
+      appendSummary(page);
+    }
+    page.append(NOTE);
+    if (links != null) {
+      appendRanking(page);
+      appendMaps(page);
+    }
     appendOverview(page);
+    if (everyHead) {
+      appendHeads(page);
+    }
     return page.append("</body>\n</html>\n").toString();
   }
 
@@ -95,7 +130,6 @@ public final class AttentionHeatMap {
 
   private void appendSummary(StringBuilder page) {
     HeadLink best = links.ranked().get(0);
-    page.append("<p class=\"text\">").append(markedText()).append("</p>\n");
     page.append(
         format(
             "<p>In <b>layer %d, head %d</b> of %s, <span class=\"source\">%s</span> attends to"
@@ -115,10 +149,6 @@ public final class AttentionHeatMap {
             links.ranked().size(),
             text.size(),
             1.0 / text.size()));
-    page.append(
-        "<p class=\"note\">A linking head is not a coreference resolver. Attention weights show"
-            + " where a head looks for this one sentence; the same head may look elsewhere in the"
-            + " next one, and a high weight does not prove that the model uses the link.</p>\n");
   }
 
   /** The text with the source, target and rival words marked. */
@@ -139,6 +169,9 @@ public final class AttentionHeatMap {
 
   /** The style class of a token's word, empty for most. */
   private String role(int position) {
+    if (links == null) {
+      return "";
+    }
     if (links.source().positions().contains(position)) {
       return "source";
     }
@@ -236,8 +269,11 @@ public final class AttentionHeatMap {
   }
 
   private void appendOverview(StringBuilder page) {
-    page.append("<h2>All layers and heads</h2>\n<p>The same maps in small: attending tokens")
-        .append(" downwards, attended tokens to the right. Framed: the heat maps above.</p>\n")
+    page.append("<h2>All layers and heads</h2>\n<p>Every map in small: attending tokens")
+        .append(" downwards, attended tokens to the right.")
+        .append(links == null ? "" : " Framed: the heat maps above.")
+        .append(everyHead ? " Each leads to its head below." : "")
+        .append("</p>\n")
         .append("<div class=\"wide\"><table class=\"overview\"><thead><tr><th></th>");
     for (int head = 0; head < output.numHeads(); head++) {
       page.append(format("<th>head %d</th>", head));
@@ -246,7 +282,7 @@ public final class AttentionHeatMap {
     for (int layer = 0; layer < output.layers(); layer++) {
       page.append(format("<tr><th>layer %d</th>", layer));
       for (int head = 0; head < output.numHeads(); head++) {
-        page.append("<td>").append(picture(link(layer, head))).append("</td>");
+        page.append("<td>").append(picture(layer, head)).append("</td>");
       }
       page.append("</tr>\n");
     }
@@ -260,27 +296,52 @@ public final class AttentionHeatMap {
         .orElseThrow();
   }
 
-  private String picture(HeadLink link) {
-    float[] weights = output.probabilities()[link.layer()][link.head()];
-    double[] opacity = new double[weights.length];
-    for (int i = 0; i < weights.length; i++) {
-      opacity[i] = TokenMap.opacity(weights[i]);
+  private String picture(int layer, int head) {
+    String title = format("Layer %d, head %d", layer, head);
+    boolean top = false;
+    if (links != null) {
+      HeadLink link = link(layer, head);
+      top = link.rank() <= TOP_MAPS;
+      title +=
+          format(
+              ": %.3f from “%s” to “%s” (rank %d)",
+              link.weight(), word(links.source()), word(links.target()), link.rank());
     }
-    String title =
+    String address =
+        new TokenMap(text, output, this::role).picture(output.probabilities()[layer][head]);
+    String image =
         format(
-            "Layer %d, head %d: %.3f from “%s” to “%s” (rank %d)",
-            link.layer(),
-            link.head(),
-            link.weight(),
-            word(links.source()),
-            word(links.target()),
-            link.rank());
-    return format(
-        "<img%s src=\"%s\" alt=\"%s\" title=\"%s\"/>",
-        link.rank() <= TOP_MAPS ? " class=\"top\"" : "",
-        AlphaPng.dataAddress(opacity, text.size(), HeatMapStyle.COLOUR),
-        title,
-        title);
+            "<img%s src=\"%s\" alt=\"%s\" title=\"%s\"/>",
+            top ? " class=\"top\"" : "", address, title, title);
+    return everyHead ? format("<a href=\"#layer-%d-head-%d\">%s</a>", layer, head, image) : image;
+  }
+
+  private void appendHeads(StringBuilder page) {
+    int heads = output.layers() * output.numHeads();
+    int tokens = text.size();
+    int cells = Math.max(1, Math.min(tokens, MAX_CELLS / (heads * tokens)));
+    page.append("<h2>Head by head</h2>\n<p>Left the heat map, right the links with a weight of at")
+        .append(format(" least %.2f as arcs: above the tokens they lead to", TokenArcs.WEAKEST))
+        .append(" a later token, below to an earlier one, a ring leads to the token itself. Hover")
+        .append(
+            cells == tokens
+                ? " over a cell or an arc for its weight.</p>\n"
+                : format(
+                    " over an arc, or one of the %d strongest cells of a row, for its weight.</p>\n",
+                    cells));
+    appendLegend(page);
+    TokenMap map = new TokenMap(text, output, this::role, cells);
+    TokenArcs arcs = new TokenArcs(text, output, this::role);
+    for (int layer = 0; layer < output.layers(); layer++) {
+      page.append(format("<h3>Layer %d</h3>\n", layer));
+      for (int head = 0; head < output.numHeads(); head++) {
+        page.append(
+            format(
+                "<figure class=\"head\" id=\"layer-%d-head-%d\"><figcaption><b>Layer %d, head"
+                    + " %d</b></figcaption>\n%s\n%s</figure>\n",
+                layer, head, layer, head, map.svg(layer, head), arcs.svg(layer, head)));
+      }
+    }
   }
 
   private static String format(String format, Object... values) {

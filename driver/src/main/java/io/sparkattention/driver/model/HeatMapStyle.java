@@ -44,6 +44,15 @@ final class HeatMapStyle {
       svg text.axis { fill: var(--faint); font-size: 11px; }
       svg .cell { fill: var(--weight); }
       svg .cell:hover { stroke: var(--text); stroke-width: 1.5; }
+      svg .pixels { image-rendering: pixelated; }
+      svg .arc { fill: none; stroke: var(--weight); }
+      svg .arc:hover { stroke: var(--target); stroke-opacity: 1; }
+      .head { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(30rem, 100%), 1fr));
+        gap: 1.2rem; align-items: center; margin: 1.2rem 0; padding: 1rem; background: var(--card);
+        scroll-margin-top: 1rem; }
+      .head figcaption { grid-column: 1 / -1; margin: 0; }
+      svg .share { fill: var(--weight); stroke: var(--line); }
+      svg text.number { font-size: 10px; text-anchor: middle; pointer-events: none; }
       svg .frame { fill: none; stroke: var(--line); }
       svg .mark { fill: none; stroke: var(--target); stroke-width: 2; pointer-events: none; }
       svg .mark.rival { stroke: var(--rival); stroke-dasharray: 4 3; }
@@ -64,4 +73,22 @@ final class HeatMapStyle {
       """;
 
   private HeatMapStyle() {}
+
+  /**
+   * A page from its first line to its heading; it runs no script and asks no network.
+   *
+   * @param title escaped
+   */
+  static String opening(String title) {
+    return "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
+        + "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
+        + "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
+        + "style-src 'unsafe-inline'; img-src data:\"/>\n<title>"
+        + title
+        + "</title>\n<style>\n"
+        + CSS
+        + "</style>\n</head>\n<body>\n<h1>"
+        + title
+        + "</h1>\n";
+  }
 }

@@ -16,10 +16,22 @@ final class TokenMap {
   /** Pixels beside the grid for the tokens' names. */
   private final int margin;
 
+  /** Cells of an attending token that are drawn one by one and tell their weight. */
+  private final int cellsPerToken;
+
   /**
    * @param roles style class of a token by position: source, target, rival or empty
    */
   TokenMap(TokenizedText text, EncoderOutput output, IntFunction<String> roles) {
+    this(text, output, roles, text.size());
+  }
+
+  /**
+   * @param cellsPerToken how many cells of each attending token tell their weight, the strongest;
+   *     where that is not all of them, the others are parts of one picture
+   */
+  TokenMap(TokenizedText text, EncoderOutput output, IntFunction<String> roles, int cellsPerToken) {
+    this.cellsPerToken = Math.min(cellsPerToken, text.size());
     this.text = text;
     this.output = output;
     this.roles = roles;
@@ -47,11 +59,7 @@ final class TokenMap {
     for (int position = 0; position < text.size(); position++) {
       appendNames(svg, position);
     }
-    for (int from = 0; from < text.size(); from++) {
-      for (int to = 0; to < text.size(); to++) {
-        appendCell(svg, from, to, output.probability(layer, head, from, to));
-      }
-    }
+    appendCells(svg, layer, head);
     svg.append(
         format(
             "<rect class=\"frame\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"/>\n",
@@ -85,7 +93,44 @@ final class TokenMap {
             style, margin - 6, middle + 4, name, style, middle + 4, margin - 6, name));
   }
 
-  private void appendCell(StringBuilder svg, int from, int to, float weight) {
+  private void appendCells(StringBuilder svg, int layer, int head) {
+    boolean all = cellsPerToken == text.size();
+    if (!all) {
+      svg.append(
+          format(
+              "<image class=\"pixels\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" href=\"%s\"/>\n",
+              margin,
+              margin,
+              CELL * text.size(),
+              CELL * text.size(),
+              picture(output.probabilities()[layer][head])));
+    }
+    for (int from = 0; from < text.size(); from++) {
+      StrongestKeys strongest = new StrongestKeys(1, cellsPerToken);
+      for (int to = 0; to < text.size(); to++) {
+        float weight = output.probability(layer, head, from, to);
+        if (all) {
+          appendCell(svg, from, to, weight, opacity(weight));
+        } else {
+          strongest.offer(0, to, weight);
+        }
+      }
+      for (int rank = 0; rank < strongest.count(0); rank++) {
+        appendCell(svg, from, strongest.key(0, rank), strongest.score(0, rank), 0);
+      }
+    }
+  }
+
+  /** All weights of a head as one small picture. */
+  String picture(float[] weights) {
+    double[] opacity = new double[weights.length];
+    for (int i = 0; i < weights.length; i++) {
+      opacity[i] = opacity(weights[i]);
+    }
+    return AlphaPng.dataAddress(opacity, text.size(), HeatMapStyle.COLOUR);
+  }
+
+  private void appendCell(StringBuilder svg, int from, int to, float weight, double opacity) {
     svg.append(
         format(
             "<rect class=\"cell\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\""
@@ -94,7 +139,7 @@ final class TokenMap {
             margin + from * CELL,
             CELL,
             CELL,
-            opacity(weight),
+            opacity,
             Markup.escape(text.token(from)),
             Markup.escape(text.token(to)),
             weight));

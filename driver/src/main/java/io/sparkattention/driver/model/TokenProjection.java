@@ -58,6 +58,11 @@ final class TokenProjection implements Serializable {
     }
   }
 
+  /** The vocabulary's token at a position. */
+  String token(int position) {
+    return vocabulary[ids[position]];
+  }
+
   /** The projected tokens of a range, a few at a time. */
   Iterator<ProjectedToken> project(Range range) {
     int steps = (range.end - range.start + ROWS_AT_ONCE - 1) / ROWS_AT_ONCE;

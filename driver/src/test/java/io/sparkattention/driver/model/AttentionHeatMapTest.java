@@ -18,10 +18,13 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import javax.imageio.ImageIO;
 import javax.xml.parsers.DocumentBuilderFactory;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.w3c.dom.Document;
 import org.w3c.dom.Element;
 import org.w3c.dom.NodeList;
@@ -45,27 +48,38 @@ class AttentionHeatMapTest {
         output, Word.in(text, source, 1), Word.in(text, target, 1), Word.in(text, rival, 1));
   }
 
-  @Test
-  void ranksHeadsAsOnnxRuntimeDoes() {
-    TokenizedText text = TrainedModel.tokenize(SENTENCE);
+  /** Position of a word that is one token. */
+  private static int position(TokenizedText text, String word) {
+    List<Integer> positions = text.positionsOf(word, 1);
+    assertThat(positions).hasSize(1);
+    return positions.get(0);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        SENTENCE + "|it|animal|street",
+        "She poured water into the glass because it was empty.|it|glass|water",
+        "The chef cooked pasta and served it hot.|it|pasta|chef"
+      })
+  void ranksHeadsAsOnnxRuntimeDoes(String sentence, String source, String target, String rival) {
+    TokenizedText text = TrainedModel.tokenize(sentence);
     Map<String, float[]> expected = TrainedModel.oracle().run(text.ids());
     List<double[]> heads = new ArrayList<>();
     int tokens = text.size();
-    int it = 10;
-    assertThat(text.token(it)).isEqualTo("it");
     for (int layer = 0; layer < 6; layer++) {
       float[] weights = expected.get("layer." + layer + ".probabilities");
       for (int head = 0; head < 12; head++) {
-        int row = (head * tokens + it) * tokens;
-        heads.add(new double[] {layer, head, weights[row + 2], weights[row + 8]});
+        int row = (head * tokens + position(text, source)) * tokens;
+        double toTarget = weights[row + position(text, target)];
+        double toRival = weights[row + position(text, rival)];
+        heads.add(new double[] {layer, head, toTarget, toRival});
       }
     }
-    assertThat(text.token(2)).isEqualTo("animal");
-    assertThat(text.token(8)).isEqualTo("street");
     heads.sort(Comparator.comparingDouble(head -> -head[2]));
 
-    List<HeadLink> ranked =
-        links(text, encoder.encode(text.ids()), "it", "animal", "street").ranked();
+    List<HeadLink> ranked = links(text, encoder.encode(text.ids()), source, target, rival).ranked();
 
     assertThat(ranked).hasSize(72);
     for (int i = 0; i < ranked.size(); i++) {
@@ -126,6 +140,79 @@ class AttentionHeatMapTest {
     for (int i = 0; i < expected.size(); i++) {
       assertThat(titles.item(i + 1).getTextContent()).isEqualTo(expected.get(i));
     }
+  }
+
+  @Test
+  void everyHeadHasAMapAndItsStrongArcs() {
+    TokenizedText text = TrainedModel.tokenize(SENTENCE);
+    EncoderOutput output = encoder.encode(text.ids());
+
+    Document page =
+        parse(AttentionHeatMap.ofEveryHead("MiniLM", text, output, Optional.empty()).html());
+
+    NodeList drawings = page.getElementsByTagName("svg");
+    assertThat(drawings.getLength()).isEqualTo(2 * 72);
+    for (int i = 0; i < 72; i++) {
+      NodeList arcs = ((Element) drawings.item(2 * i + 1)).getElementsByTagName("path");
+      float[] weights = output.probabilities()[i / 12][i % 12];
+      List<String> expected = new ArrayList<>();
+      for (int at = 0; at < weights.length; at++) {
+        if (weights[at] >= TokenArcs.WEAKEST) {
+          expected.add(
+              String.format(
+                  Locale.ROOT,
+                  "%s → %s: %.4f",
+                  text.token(at / text.size()),
+                  text.token(at % text.size()),
+                  weights[at]));
+        }
+      }
+      assertThat(arcs.getLength()).isEqualTo(expected.size());
+      for (int arc = 0; arc < expected.size(); arc++) {
+        assertThat(arcs.item(arc).getTextContent()).isEqualTo(expected.get(arc));
+      }
+      NodeList cells = ((Element) drawings.item(2 * i)).getElementsByTagName("title");
+      assertThat(cells.getLength()).isEqualTo(weights.length);
+    }
+  }
+
+  @Test
+  void longerTextsTellTheStrongestWeightsOfEachRow() {
+    TokenizedText text = TrainedModel.tokenize("it saw a dog and a cat ".repeat(13));
+    EncoderOutput output = encoder.encode(text.ids());
+    assertThat(text.size()).isEqualTo(93);
+
+    Document page =
+        parse(AttentionHeatMap.ofEveryHead("MiniLM", text, output, Optional.empty()).html());
+
+    Element map = (Element) page.getElementsByTagName("svg").item(0);
+    assertThat(map.getElementsByTagName("image").getLength()).isEqualTo(1);
+    assertThat(map.getElementsByTagName("title").getLength()).isEqualTo(8 * 93);
+    List<TokenLink> links = TokenLink.strongest(text, output, 8);
+    for (int i = 0; i < 8 * 93; i++) {
+      TokenLink link = links.get(i);
+      assertThat(map.getElementsByTagName("title").item(i).getTextContent())
+          .isEqualTo(
+              String.format(
+                  Locale.ROOT, "%s → %s: %.4f", link.fromToken(), link.toToken(), link.weight()));
+    }
+  }
+
+  @Test
+  void strongestLinksFallInWeightAndTiesGoToTheEarlier() {
+    TokenizedText text = TrainedModel.tokenize("a");
+    float[] weights = {.2f, .6f, .2f, .4f, .2f, .4f, 0, 0, 1};
+    EncoderOutput output = new EncoderOutput(3, new float[0], new float[][][] {{weights}});
+
+    assertThat(TokenLink.strongest(text, output, 2))
+        .containsExactly(
+            new TokenLink(0, 0, 0, "[CLS]", 1, "a", .6f),
+            new TokenLink(0, 0, 0, "[CLS]", 0, "[CLS]", .2f),
+            new TokenLink(0, 0, 1, "a", 0, "[CLS]", .4f),
+            new TokenLink(0, 0, 1, "a", 2, "[SEP]", .4f),
+            new TokenLink(0, 0, 2, "[SEP]", 2, "[SEP]", 1),
+            new TokenLink(0, 0, 2, "[SEP]", 0, "[CLS]", 0));
+    assertThat(TokenLink.strongest(text, output, 9)).hasSize(9);
   }
 
   @Test
@@ -192,7 +279,7 @@ class AttentionHeatMapTest {
         .hasMessageContaining("at most 96");
   }
 
-  private static Document parse(String html) {
+  static Document parse(String html) {
     try {
       DocumentBuilderFactory factory = DocumentBuilderFactory.newInstance();
       return factory.newDocumentBuilder().parse(new InputSource(new StringReader(html)));

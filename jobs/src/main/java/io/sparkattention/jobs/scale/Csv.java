@@ -5,11 +5,11 @@ import java.util.List;
 import java.util.stream.Collectors;
 
 /** Lines of comma-separated values (RFC 4180), each record on one line. */
-final class Csv {
+public final class Csv {
   private Csv() {}
 
   /** A record without its line's end; what would end the line inside a value becomes a space. */
-  static String line(List<String> values) {
+  public static String line(List<String> values) {
     return values.stream().map(Csv::quoted).collect(Collectors.joining(","));
   }
 
