@@ -27,9 +27,6 @@ import picocli.CommandLine.ScopeType;
     usageHelpAutoWidth = true,
     scope = ScopeType.INHERIT)
 public final class Main {
-  /** Commands of the contract that are still to be built. */
-  private static final List<String> NOT_SUPPORTED_YET = List.of("import-model");
-
   @Option(
       names = "--verbose",
       description = "Print the stack trace of an error.",
@@ -55,9 +52,6 @@ public final class Main {
     for (Object command : commands()) {
       root.addSubcommand(command);
     }
-    for (String name : NOT_SUPPORTED_YET) {
-      root.addSubcommand(name, new NotSupportedYetCommand());
-    }
     // @FILE is the list of one option, not a file of arguments.
     root.setExpandAtFiles(false);
     // Spark may run under a C locale; messages are UTF-8 all the same.
@@ -75,6 +69,7 @@ public final class Main {
         new SimulateCommand(),
         new ScaleCommand(),
         new ProjectCommand(),
+        new ImportModelCommand(),
         new EncodeCommand(),
         new GenerateCommand(),
         new TranslateCommand(),

@@ -232,11 +232,6 @@ class BadInputOptionTest extends CommandTest {
   }
 
   @Test
-  void aCommandThatIsNotBuiltYet() {
-    assertRefused("Cannot run 'import-model': not supported yet", "import-model", "--text", "x");
-  }
-
-  @Test
   void anUnknownOption() {
     assertOptionRefused(
         "Unknown option '--shard' of spark-attention attend: did you mean '--shards'?",

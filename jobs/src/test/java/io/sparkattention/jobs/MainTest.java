@@ -174,13 +174,6 @@ class MainTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = "import-model")
-  void whatIsPromisedAndNotBuiltSaysSo(String command) {
-    assertThat(run(command, "--model", "x", "--any", "y")).isEqualTo(2);
-    assertError("Cannot run '" + command + "': not supported yet");
-  }
-
-  @ParameterizedTest
   @ValueSource(strings = {"--help", "--version"})
   void helpAndVersionSucceed(String option) {
     assertThat(run(option)).isZero();

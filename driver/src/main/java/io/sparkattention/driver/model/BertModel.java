@@ -6,6 +6,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
@@ -100,6 +102,13 @@ public final class BertModel implements Serializable {
         weights.numHeads(),
         weights.axis(FIRST_INTERMEDIATE, 0),
         layers);
+  }
+
+  /** The names of the tensors that these weights of a BERT encoder need, and no others. */
+  static Set<String> tensors(ModelWeights weights) {
+    Set<String> names = new TreeSet<>(expected(infer(weights)).keySet());
+    names.add(WORDS);
+    return names;
   }
 
   private static Map<String, int[]> expected(BertConfig config) {

@@ -100,6 +100,11 @@ public final class ModelWeights {
     return tensors.get(name).shape()[axis];
   }
 
+  /** The length of each axis of a tensor that has been {@linkplain #require required}. */
+  int[] shape(String name) {
+    return tensors.get(name).shape().clone();
+  }
+
   /** The values of a tensor that has been {@linkplain #require required}. */
   float[] data(String name) {
     return tensors.get(name).data();
