@@ -1,5 +1,6 @@
 package io.sparkattention.driver;
 
+import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.SparkSession;
 
 /** The session of tests inside one JVM: two task slots, strict Kryo. */
@@ -20,6 +21,15 @@ public final class LocalSession {
             "spark.kryo.registrator",
             AttentionKryoRegistrator.class.getName() + "," + MllibRegistrator.class.getName())
         .getOrCreate();
+  }
+
+  /** Releases what results of lazy stages hold until they are collected as garbage. */
+  public static void releaseStorage() {
+    JavaSparkContext.fromSparkContext(get().sparkContext())
+        .getPersistentRDDs()
+        .values()
+        .forEach(rdd -> rdd.unpersist(true));
+    get().catalog().clearCache();
   }
 
   /** Ends the session that is there, for tests that start a cluster: a JVM has one Spark. */

@@ -151,14 +151,23 @@ public final class PassageRanking implements Serializable {
               .values()
               .flatMap(List::iterator)
               .flatMap(answer -> scores(answer, asked.value(), logSumExp.value()).iterator());
-      Dataset<Row> ranked =
-          ranked(spark.createDataFrame(scores, SCORES)).persist(StorageLevel.MEMORY_AND_DISK());
-      if (ranked.count() == 0) {
-        throw new InvalidInputException("Cannot rank: found no passage, expected at least one");
-      }
-      return ranked;
+      return computed(ranked(spark.createDataFrame(scores, SCORES)));
     } finally {
       answers.unpersist(false);
+    }
+  }
+
+  /** Computes the table, so that what it is made of can be released. */
+  private static Dataset<Row> computed(Dataset<Row> table) {
+    table.persist(StorageLevel.MEMORY_AND_DISK());
+    try {
+      if (table.count() == 0) {
+        throw new InvalidInputException("Cannot rank: found no passage, expected at least one");
+      }
+      return table;
+    } catch (Throwable e) {
+      table.unpersist();
+      throw e;
     }
   }
 

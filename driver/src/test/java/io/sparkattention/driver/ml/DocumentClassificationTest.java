@@ -40,6 +40,11 @@ import org.junit.jupiter.api.Test;
  * -Dattention.verses=3000} takes more of them than a test has time for.
  */
 class DocumentClassificationTest {
+  @AfterAll
+  static void releaseStorage() {
+    LocalSession.releaseStorage();
+  }
+
   private static final long SEED = 17;
   private static final int VERSES = Integer.getInteger("attention.verses", 150);
 

@@ -32,6 +32,7 @@ import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.storage.RDDBlockId;
+import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -39,6 +40,11 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class MultiHeadAttentionTest {
+  @AfterAll
+  static void releaseStorage() {
+    LocalSession.releaseStorage();
+  }
+
   /**
    * |score| ≤ 8/√8, of 8 products that are rounded: 1.7e-6 off; a weight is off by twice that, and
    * values are at most 1. Rounding of the sums is below the rest.

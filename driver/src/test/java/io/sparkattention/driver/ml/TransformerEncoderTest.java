@@ -167,7 +167,7 @@ class TransformerEncoderTest {
     StructType schema = texts(TEXTS).schema();
     assertThatThrownBy(() -> encoder().setPooling("sum"))
         .isInstanceOf(IllegalArgumentException.class)
-        .hasMessage("Invalid pooling: found 'sum', expected one of mean, cls, max, none");
+        .hasMessage("Invalid pooling: found 'sum', expected one of none, mean, cls, max");
     assertThatThrownBy(() -> encoder().setModelDir(""))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessageContaining("Invalid modelDir: found ''");

@@ -15,6 +15,7 @@ import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
 class PassageRankingTest {
@@ -31,6 +32,11 @@ class PassageRankingTest {
       new StructType().add("passage_id", DataTypes.StringType).add("text", DataTypes.StringType);
 
   private final SparkSession spark = LocalSession.get();
+
+  @AfterEach
+  void nothingIsKept() {
+    assertThat(spark.sparkContext().getPersistentRDDs().size()).isZero();
+  }
 
   private Dataset<Row> table(List<String> texts, int partitions) {
     List<Row> rows = new ArrayList<>();
@@ -75,13 +81,15 @@ class PassageRankingTest {
     int width = model.config().hidden();
     int headDim = model.config().headDim();
     int rows = queries.length / width;
+    List<float[]> keysOf =
+        PASSAGES.stream().map(passage -> vectors(model, layer, passage, false)).toList();
     double[] masses = new double[PASSAGES.size()];
     for (int row = 0; row < rows; row++) {
       for (int head = 0; head < model.config().numHeads(); head++) {
         double[] sums = new double[PASSAGES.size()];
         double all = 0;
         for (int passage = 0; passage < sums.length; passage++) {
-          float[] keys = vectors(model, layer, PASSAGES.get(passage), false);
+          float[] keys = keysOf.get(passage);
           for (int key = 0; key < keys.length; key += width) {
             double dot = 0;
             for (int d = head * headDim; d < (head + 1) * headDim; d++) {
