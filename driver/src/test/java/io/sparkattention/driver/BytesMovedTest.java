@@ -80,7 +80,13 @@ class BytesMovedTest {
         "sliding-window:700; reduce; 4",
         "full; broadcast; 4",
         "causal; broadcast; 2",
-        "sliding-window:700; broadcast; 4"
+        "sliding-window:700; broadcast; 4",
+        "full; heads; 4",
+        "causal; heads; 4",
+        "sliding-window:700; heads; 4",
+        "full; barrier; 4",
+        "causal; barrier; 4",
+        "sliding-window:700; barrier; 4"
       })
   void areThoseOfThePlan(String mask, String exchange, int shards) {
     Path out = folder.resolve(exchange + AttentionFiles.SAFETENSORS);
